@@ -1,0 +1,142 @@
+//! [`AlignedBuf`]: memory as direct I/O wants it.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use super::owned::storage_of;
+use super::{IoBuf, IoBufMut};
+
+/// A buffer of fixed length that begins at a page boundary, as a file opened with `O_DIRECT`
+/// requires.
+///
+/// Direct I/O wants three things to be multiples of the logical block size of the device, 512 or
+/// 4096 bytes: the address, which this type sees to, the length of the transfer, and its offset in
+/// the file (`open(2)`).
+///
+/// # Examples
+///
+/// ```
+/// use camshaft_io::buf::AlignedBuf;
+///
+/// let mut block = AlignedBuf::zeroed(4096);
+/// block[..5].copy_from_slice(b"hello");
+/// assert!(block.as_ptr().addr().is_multiple_of(AlignedBuf::ALIGN));
+/// ```
+pub struct AlignedBuf {
+    /// Points to `len` initialised bytes of this value alone: an allocation of `layout(len)`, or
+    /// nothing if `len` is 0.
+    start: NonNull<u8>,
+    len: usize,
+}
+
+/// Gives an empty buffer an aligned address without an allocation.
+#[repr(align(4096))]
+struct Page;
+
+const _: () = assert!(align_of::<Page>() == AlignedBuf::ALIGN);
+
+impl AlignedBuf {
+    /// The alignment of the first byte, in bytes.
+    pub const ALIGN: usize = 4096;
+
+    /// Allocates a buffer of `len` zero bytes.
+    ///
+    /// One allocation, or none if `len` is zero.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is more than an allocation can hold (nearly `isize::MAX`). If the memory is short,
+    /// it ends as in every other allocation: by [`handle_alloc_error`].
+    pub fn zeroed(len: usize) -> Self {
+        if len == 0 {
+            return Self {
+                start: NonNull::<Page>::dangling().cast(),
+                len,
+            };
+        }
+        let layout = Self::layout(len);
+        // SAFETY: the layout is not of size zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else {
+            handle_alloc_error(layout)
+        };
+        Self { start, len }
+    }
+
+    fn layout(len: usize) -> Layout {
+        Layout::from_size_align(len, Self::ALIGN).unwrap_or_else(|_| {
+            panic!("a buffer of {len} bytes is more than an allocation can hold")
+        })
+    }
+}
+
+impl Drop for AlignedBuf {
+    fn drop(&mut self) {
+        if self.len != 0 {
+            // SAFETY: `zeroed` has allocated it with this layout, and nothing uses it after the
+            // drop.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.len)) }
+        }
+    }
+}
+
+impl Deref for AlignedBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the bytes are valid and initialised, and borrowed with the owner.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for AlignedBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the bytes are valid, initialised and owned, and mutably borrowed with the owner.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Clone for AlignedBuf {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeroed(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+impl fmt::Debug for AlignedBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlignedBuf")
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+// SAFETY: it owns plain bytes, as a box does.
+unsafe impl Send for AlignedBuf {}
+
+// SAFETY: a shared reference only reads.
+unsafe impl Sync for AlignedBuf {}
+
+// SAFETY: the allocation stays where it is until the drop, and is initialised from the start.
+unsafe impl IoBuf for AlignedBuf {
+    fn as_slice(&self) -> &[u8] {
+        self
+    }
+}
+
+// SAFETY: the buffer owns its bytes, and all of them are initialised, so there is nothing to mark.
+unsafe impl IoBufMut for AlignedBuf {
+    fn storage(&mut self) -> NonNull<[MaybeUninit<u8>]> {
+        storage_of(self)
+    }
+
+    fn fill_start(&self) -> usize {
+        0
+    }
+
+    unsafe fn mark_init(&mut self, _: usize) {}
+}
