@@ -140,3 +140,55 @@ unsafe impl IoBufMut for AlignedBuf {
 
     unsafe fn mark_init(&mut self, _: usize) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_aligned_and_zero() {
+        for len in [0, 1, 511, 4096, 4097, 1 << 20] {
+            let buf = AlignedBuf::zeroed(len);
+            assert_eq!(buf.as_ptr().addr() % AlignedBuf::ALIGN, 0, "{len}");
+            assert_eq!(buf.len(), len);
+            assert!(buf.iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn a_read_overwrites_it_and_keeps_its_length() {
+        let mut buf = AlignedBuf::zeroed(4);
+        assert_eq!(buf.fill_from(b"abcdef"), 4);
+        assert_eq!(buf.fill_from(b"X"), 1);
+        assert_eq!(*buf, *b"Xbcd");
+        assert_eq!(AlignedBuf::zeroed(0).room().len(), 0);
+    }
+
+    #[test]
+    fn a_clone_has_its_own_bytes() {
+        let mut one = AlignedBuf::zeroed(2);
+        let other = one.clone();
+        one[0] = 1;
+        assert_eq!((&*one, &*other), (&[1, 0][..], &[0, 0][..]));
+    }
+
+    #[test]
+    fn it_prints_its_length_alone() {
+        assert_eq!(
+            format!("{:?}", AlignedBuf::zeroed(7)),
+            "AlignedBuf { len: 7, .. }"
+        );
+    }
+
+    #[test]
+    fn it_may_change_threads() {
+        fn sendable<T: Send + Sync>(_: &T) {}
+        sendable(&AlignedBuf::zeroed(1));
+    }
+
+    #[test]
+    #[should_panic = "more than an allocation can hold"]
+    fn a_length_beyond_the_address_space_is_refused() {
+        let _ = AlignedBuf::zeroed(usize::MAX);
+    }
+}

@@ -29,8 +29,8 @@
 //! by name.
 //!
 //! - **STABLE**: moving the value, or forgetting it, moves, frees and changes none of its memory.
-//!   Only a call that takes the value by `&mut` or drops it may do so, and then none of the methods
-//!   of [`IoBuf`] and [`IoBufMut`].
+//!   Its drop may, and so may whoever changes the value through a `&mut` by other means than these
+//!   traits; no method of [`IoBuf`] or [`IoBufMut`] does.
 //! - **INIT**: [`IoBuf::as_slice`] is a prefix of the storage, and all of it is initialised. No
 //!   safe method takes an initialised byte away: room is handed out as a raw pointer, never as a
 //!   `&mut` to memory that may be uninitialised, through which safe code could *make* it so.
@@ -63,6 +63,8 @@ use std::ops::RangeBounds;
 use std::ptr::NonNull;
 
 mod aligned;
+#[cfg(feature = "bytes")]
+mod bytes;
 mod owned;
 mod slice;
 #[allow(dead_code, reason = "not every operation has a vectored form")]
@@ -77,9 +79,9 @@ pub type BufResult<T, B> = (std::io::Result<T>, B);
 
 /// An owned buffer whose bytes the kernel may read: the argument of a write.
 ///
-/// Implemented by `Vec<u8>`, `Box<[u8]>`, `Box<[u8; N]>`, `String`, `&'static [u8]`, `&'static
-/// str`, `Rc<[u8]>`, `Arc<[u8]>`, [`Slice`] and [`AlignedBuf`], and with the feature `bytes` by
-/// `Bytes` and `BytesMut`.
+/// Implemented by `Vec<u8>`, `Box<[u8]>`, `Box<[u8; N]>`, `String`, [`AlignedBuf`], `Rc<[u8]>`,
+/// `Arc<[u8]>`, `&'static [u8]`, `&'static [u8; N]`, `&'static str` and a [`Slice`] of any of them,
+/// and with the feature `bytes` by `Bytes` and `BytesMut`.
 ///
 /// A borrowed slice is refused, and so is an array, whose bytes move with it:
 ///
@@ -166,7 +168,7 @@ pub unsafe trait IoBuf: 'static {
 ///   valid for reads and writes, and of its own; [`as_slice`](IoBuf::as_slice) lies at their start.
 /// - [`fill_start`](Self::fill_start) is at most `as_slice().len()`.
 /// - After [`mark_init`](Self::mark_init)`(len)`, `as_slice` has at least `len` bytes, and no fewer
-///   than before; where it changes nothing else, the bytes and the storage stay as they were.
+///   than before. Nothing else changes: the bytes and the storage stay as they were.
 ///
 /// The provided methods are left as they are.
 #[diagnostic::on_unimplemented(

@@ -133,3 +133,79 @@ unsafe impl IoBuf for Arc<[u8]> {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moves the buffer and says whether its bytes stayed where they were.
+    fn stays<B: IoBuf>(buf: B) -> bool {
+        let before = buf.as_slice().as_ptr_range();
+        let moved = Box::new(buf);
+        moved.as_slice().as_ptr_range() == before
+    }
+
+    #[test]
+    fn no_buffer_moves_with_its_value() {
+        assert!(stays(vec![1_u8, 2, 3]));
+        assert!(stays(Box::<[u8]>::from([1, 2, 3])));
+        assert!(stays(Box::new([1_u8, 2, 3])));
+        assert!(stays(String::from("abc")));
+        assert!(stays(&b"abc"[..]));
+        assert!(stays(b"abc"));
+        assert!(stays("abc"));
+        assert!(stays(Rc::<[u8]>::from([1, 2, 3])));
+        assert!(stays(Arc::<[u8]>::from([1, 2, 3])));
+        assert!(stays(crate::buf::AlignedBuf::zeroed(3)));
+        assert!(stays(vec![1_u8, 2, 3].slice(1..)));
+    }
+
+    #[test]
+    fn a_vector_is_appended_to_within_its_capacity() {
+        let mut buf = Vec::with_capacity(4);
+        buf.push(b'a');
+        assert_eq!(buf.fill_from(b"bcdef"), 3);
+        assert_eq!(buf.room().len(), 0);
+        assert_eq!(buf.fill_from(b"e"), 0);
+        assert_eq!(buf, b"abcd");
+    }
+
+    #[test]
+    fn a_vector_without_capacity_has_no_room() {
+        assert_eq!(Vec::<u8>::new().room().len(), 0);
+        assert_eq!(Vec::new().fill_from(b"a"), 0);
+    }
+
+    #[test]
+    fn marking_fewer_bytes_than_there_are_changes_nothing() {
+        let mut buf = b"abc".to_vec();
+        // SAFETY: one byte is initialised, for three are.
+        unsafe { buf.mark_init(1) };
+        assert_eq!(buf, b"abc");
+    }
+
+    #[test]
+    fn boxes_are_overwritten_and_keep_their_length() {
+        let mut slice = Box::<[u8]>::from(*b"abcd");
+        assert_eq!(slice.fill_from(b"XY"), 2);
+        assert_eq!(slice.fill_from(b"Z"), 1);
+        assert_eq!(*slice, *b"ZYcd");
+
+        let mut array = Box::new(*b"abcd");
+        assert_eq!(array.fill_from(b"123456"), 4);
+        assert_eq!(*array, *b"1234");
+    }
+
+    #[test]
+    fn a_read_goes_through_the_raw_room_after_a_move() {
+        let mut buf = Vec::with_capacity(4);
+        buf.push(b'a');
+        let room = buf.room().cast::<u8>();
+        let mut moved = Box::new(buf);
+        // SAFETY: the room has three bytes and stays where it is.
+        unsafe { room.write_bytes(b'b', 2) };
+        // SAFETY: two bytes of the room are written.
+        unsafe { moved.commit(2) };
+        assert_eq!(*moved, b"abb");
+    }
+}

@@ -163,3 +163,113 @@ fn resolve(range: &impl RangeBounds<usize>, init: usize, total: usize) -> (usize
     );
     (begin, end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A vector of `len` dots with exactly the given capacity.
+    fn dots(len: usize, capacity: usize) -> Vec<u8> {
+        let mut buf = Vec::with_capacity(capacity);
+        assert_eq!(buf.capacity(), capacity);
+        buf.resize(len, b'.');
+        buf
+    }
+
+    #[test]
+    fn bounds_of_every_kind_resolve() {
+        assert_eq!(resolve(&.., 3, 8), (0, 8));
+        assert_eq!(resolve(&(1..), 3, 8), (1, 8));
+        assert_eq!(resolve(&(1..2), 3, 8), (1, 2));
+        assert_eq!(resolve(&(..=7), 3, 8), (0, 8));
+        assert_eq!(resolve(&(3..3), 3, 8), (3, 3));
+        let after_one = (Bound::Excluded(1), Bound::Unbounded);
+        assert_eq!(resolve(&after_one, 3, 8), (2, 8));
+    }
+
+    #[test]
+    #[should_panic = "begins at 4, after the 3 initialised bytes"]
+    fn a_gap_before_the_slice_is_refused() {
+        let _ = dots(3, 8).slice(4..);
+    }
+
+    #[test]
+    #[should_panic = "ends at 9, after the 8 bytes"]
+    fn an_end_after_the_capacity_is_refused() {
+        let _ = dots(3, 8).slice(..9);
+    }
+
+    #[test]
+    #[should_panic = "begins at 2 but ends at 1"]
+    fn a_backward_range_is_refused() {
+        let (begin, end) = (2, 1);
+        let _ = dots(3, 8).slice(begin..end);
+    }
+
+    #[test]
+    #[should_panic = "cannot reach to the last address"]
+    fn an_end_that_overflows_is_refused() {
+        let _ = dots(3, 8).slice(..=usize::MAX);
+    }
+
+    #[test]
+    #[should_panic = "begins at 2, after the 1 initialised bytes"]
+    fn a_gap_within_a_nested_slice_is_refused() {
+        let _ = dots(3, 8).slice(2..).slice(2..);
+    }
+
+    #[test]
+    fn a_read_into_the_spare_capacity_lengthens_the_vector() {
+        let mut part = dots(3, 8).slice(3..6);
+        assert_eq!((part.begin(), part.end(), part.len()), (3, 6, 0));
+        assert_eq!(part.fill_from(b"abcdef"), 3);
+        assert_eq!(&*part, b"abc");
+        assert_eq!(part.into_inner(), b"...abc");
+    }
+
+    #[test]
+    fn a_short_read_cuts_nothing_off() {
+        let mut part = dots(8, 8).slice(2..6);
+        assert_eq!(part.fill_from(b"a"), 1);
+        assert_eq!(&*part, b"a...");
+        assert_eq!(part.into_inner(), b"..a.....");
+    }
+
+    #[test]
+    fn each_read_begins_at_the_start_of_the_slice() {
+        let mut part = dots(2, 8).slice(1..);
+        assert_eq!(part.fill_from(b"abcd"), 4);
+        assert_eq!(part.fill_from(b"XY"), 2);
+        assert_eq!(part.into_inner(), b".XYcd");
+    }
+
+    #[test]
+    fn a_read_in_steps_goes_on_where_it_was() {
+        let mut part = dots(0, 8).slice(..4);
+        let start = part.fill_start();
+        assert_eq!(part.fill_at(start, b"ab"), 2);
+        assert_eq!(part.fill_at(start + 2, b"cdef"), 2);
+        assert_eq!(part.room_at(4).len(), 0);
+        assert_eq!(part.into_inner(), b"abcd");
+    }
+
+    #[test]
+    #[should_panic = "begins at 1, after the 0 initialised bytes"]
+    fn a_step_that_leaves_a_gap_is_refused() {
+        let _ = dots(0, 8).slice(..4).fill_at(1, b"ab");
+    }
+
+    #[test]
+    fn the_end_of_a_slice_holds_within_a_nested_one() {
+        let mut inner = dots(4, 8).slice(1..6).slice(2..);
+        assert_eq!((inner.begin(), inner.end()), (2, 5));
+        assert_eq!(inner.fill_from(b"abcdef"), 3);
+        assert_eq!(inner.into_inner().into_inner(), b"...abc");
+    }
+
+    #[test]
+    fn an_empty_slice_has_no_room() {
+        assert_eq!(dots(3, 8).slice(3..3).room().len(), 0);
+        assert_eq!(dots(3, 3).slice(3..).room().len(), 0);
+    }
+}

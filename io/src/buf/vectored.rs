@@ -83,3 +83,74 @@ pub(crate) fn fill_from<B: IoBufMut>(bufs: &mut [B], bytes: &[u8]) -> usize {
     }
     bytes.len() - left.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_capacity(capacities: &[usize]) -> Vec<Vec<u8>> {
+        capacities.iter().map(|&n| Vec::with_capacity(n)).collect()
+    }
+
+    fn lengths(entries: &[iovec]) -> Vec<usize> {
+        entries.iter().map(|entry| entry.iov_len).collect()
+    }
+
+    /// Does what the kernel does in a read: writes 1, 2, 3, … through the entries.
+    fn kernel_reads(entries: &[iovec], n: usize) {
+        let mut byte = 0_u8;
+        for entry in entries {
+            for at in 0..entry.iov_len.min(n - usize::from(byte)) {
+                byte += 1;
+                // SAFETY: within the entry.
+                let target = unsafe { entry.iov_base.cast::<u8>().add(at) };
+                // SAFETY: the buffer is owned by the test and not used meanwhile.
+                unsafe { target.write(byte) };
+            }
+        }
+    }
+
+    #[test]
+    fn empty_buffers_are_not_listed() {
+        let bufs = ["", "ab", "", "c"];
+        assert_eq!(lengths(&sources(&bufs)), [2, 1]);
+        assert_eq!(
+            lengths(&rooms(&mut with_capacity(&[0, 3, 0, 0, 5]))),
+            [3, 5]
+        );
+        assert!(rooms(&mut with_capacity(&[0, 0])).is_empty());
+        assert_eq!(total_room(&mut with_capacity(&[0, 3, 0, 0, 5])), 8);
+    }
+
+    #[test]
+    fn the_list_is_as_long_as_the_kernel_takes() {
+        let mut bufs = vec![""; 5000];
+        bufs.extend(["a"; 1025]);
+        assert_eq!(sources(&bufs).len(), 1024);
+    }
+
+    #[test]
+    fn a_read_is_spread_over_the_rooms_in_order() {
+        for n in 0..=8 {
+            let mut bufs = with_capacity(&[2, 0, 3, 0, 3]);
+            let list = rooms(&mut bufs);
+            kernel_reads(&list, n);
+            // SAFETY: there is room for eight bytes, and `n` have been written.
+            unsafe { commit(&mut bufs, n) };
+            let all = bufs.concat();
+            assert!(all.iter().copied().eq((1..=8).take(n)), "{n}: {all:?}");
+            let filled: Vec<_> = bufs.iter().map(Vec::len).collect();
+            assert_eq!(filled[0], n.min(2));
+            assert_eq!(filled[2], n.saturating_sub(2).min(3));
+        }
+    }
+
+    #[test]
+    fn stashed_bytes_are_spread_in_the_same_way() {
+        let mut bufs = with_capacity(&[2, 0, 3]);
+        assert_eq!(fill_from(&mut bufs, b"abc"), 3);
+        assert_eq!(bufs, [&b"ab"[..], b"", b"c"]);
+        assert_eq!(fill_from(&mut bufs, b"defg"), 2);
+        assert_eq!(bufs, [&b"ab"[..], b"", b"cde"]);
+    }
+}
