@@ -1,1 +1,30 @@
-//! placeholder
+//! The I/O of camshaft: an io_uring driver, owned buffers, sockets and files.
+//!
+//! ```text
+//!   net, fs         names as in std; every transfer takes its buffer and gives it back
+//!     │  operations that own their memory (op, stream, socket)
+//!   driver          a request is data; the ring interprets it; the table knows who waits
+//!     │
+//!   kernel
+//! ```
+//!
+//! This crate knows no executor and no timers: it talks to tasks through [`std::task::Waker`], and somebody else calls
+//! [`driver::Driver::park`]. The crate `camshaft` joins them; use that one.
+//!
+//! # Cancellation
+//!
+//! Dropping the future of an operation never loses data and never frees memory that the kernel still uses. What a
+//! dropped receive or accept brought is kept on the socket for the next one. See the `# Cancellation` section of each.
+
+pub mod buf;
+pub mod driver;
+pub mod fs;
+pub mod net;
+mod offload;
+mod op;
+mod socket;
+mod stream;
+mod traits;
+
+pub use buf::BufResult;
+pub use traits::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -1,0 +1,328 @@
+//! The ring: set-up, submission, the one system call, and reaping.
+//!
+//! The crate `io-uring` maps the queues; the calls into the kernel are our own (see [`super::syscall`]), through the
+//! registered descriptor of the ring where the kernel has one.
+//!
+//! Invariants:
+//!
+//! - **ONE-THREAD**: a `Ring` is neither `Send` nor `Sync`, and the handles to its queues live only inside one method
+//!   here, in which no foreign code runs. So there is never a second handle to the same queue.
+//! - **REQUEST-MEMORY**: see [`super::request`]; [`Ring::push`] passes the promise on to its caller.
+
+use std::cell::Cell;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+use std::time::Duration;
+
+use io_uring::{IoUring, Probe, squeue};
+
+use super::ladder::{Report, Rung, explain};
+use super::request::REQUIRED;
+use super::syscall::{self, Timespec, WaitArg};
+use super::table::Completion;
+
+const ENTER_GETEVENTS: u32 = 1;
+const ENTER_EXT_ARG: u32 = 1 << 3;
+const ENTER_REGISTERED_RING: u32 = 1 << 4;
+const REGISTER_RING_FDS: u32 = 20;
+const UNREGISTER_RING_FDS: u32 = 21;
+
+/// A set-up ring.
+pub(crate) struct Ring {
+    ring: IoUring,
+    rung: Rung,
+    /// What `io_uring_enter` is called with: the registered index or the descriptor.
+    enter_fd: RawFd,
+    enter_flags: u32,
+    registered: bool,
+    capacity: usize,
+    enters: Cell<u64>,
+    one_thread: PhantomData<*mut ()>,
+}
+
+/// What a ring is asked to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) entries: u32,
+    pub(crate) completions: u32,
+    /// The best rung that may be used.
+    pub(crate) best: Rung,
+}
+
+impl Ring {
+    /// Climbs down the ladder until a rung holds.
+    pub(crate) fn new(shape: Shape) -> Result<(Self, Report), (io::Error, Report)> {
+        let mut report = Report::default();
+        let mut errno = libc::ENOSYS;
+        for rung in Rung::ALL.into_iter().filter(|rung| *rung >= shape.best) {
+            match Self::set_up(rung, shape) {
+                Ok(ring) => {
+                    report.choose(rung);
+                    return Ok((ring, report));
+                }
+                Err(error) => {
+                    errno = error.raw_os_error().unwrap_or(libc::ENOSYS);
+                    let why = if error.raw_os_error().is_some() {
+                        explain(&error)
+                    } else {
+                        error.to_string()
+                    };
+                    report.refuse(rung, why);
+                    if errno != libc::EINVAL {
+                        break;
+                    }
+                }
+            }
+        }
+        Err((report.clone().into_error(errno), report))
+    }
+
+    fn set_up(rung: Rung, shape: Shape) -> io::Result<Self> {
+        let mut builder = IoUring::builder();
+        builder
+            .dontfork()
+            .setup_clamp()
+            .setup_cqsize(shape.completions);
+        if rung <= Rung::CooperativeTaskWork {
+            builder.setup_submit_all().setup_taskrun_flag();
+        }
+        match rung {
+            Rung::NoIndexArray => builder
+                .setup_single_issuer()
+                .setup_defer_taskrun()
+                .setup_no_sqarray(),
+            Rung::DeferredTaskWork => builder.setup_single_issuer().setup_defer_taskrun(),
+            Rung::CooperativeTaskWork => builder.setup_coop_taskrun(),
+            Rung::Plain => &mut builder,
+        };
+        let ring = builder.build(shape.entries)?;
+        require(&ring)?;
+        let registered = register_fd(ring.as_raw_fd());
+        let capacity = ring.params().sq_entries() as usize;
+        Ok(Self {
+            rung,
+            enter_fd: registered.unwrap_or(ring.as_raw_fd()),
+            enter_flags: if registered.is_some() {
+                ENTER_REGISTERED_RING
+            } else {
+                0
+            },
+            registered: registered.is_some(),
+            ring,
+            capacity,
+            enters: Cell::new(0),
+            one_thread: PhantomData,
+        })
+    }
+
+    pub(crate) fn rung(&self) -> Rung {
+        self.rung
+    }
+
+    /// How often the kernel was entered.
+    pub(crate) fn enters(&self) -> u64 {
+        self.enters.get()
+    }
+
+    /// The number of submissions that fit in the queue.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The number of submissions that wait to be taken.
+    #[inline(always)]
+    pub(crate) fn queued(&self) -> usize {
+        // SAFETY: ONE-THREAD.
+        unsafe { self.ring.submission_shared() }.len()
+    }
+
+    /// Queues a submission; `false` if the queue is full. No system call.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY for the request behind the entry.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, entry: &squeue::Entry) -> bool {
+        // SAFETY: ONE-THREAD.
+        let mut queue = unsafe { self.ring.submission_shared() };
+        // SAFETY: the caller's promise.
+        unsafe { queue.push(entry) }.is_ok()
+    }
+
+    /// Whether completions can be reaped without a system call.
+    #[inline(always)]
+    pub(crate) fn has_completions(&self) -> bool {
+        // SAFETY: ONE-THREAD.
+        !unsafe { self.ring.completion_shared() }.is_empty()
+    }
+
+    /// Whether the kernel holds completions back until it is entered: task work to run, or an overflown queue.
+    #[inline(always)]
+    pub(crate) fn wants_enter(&self) -> bool {
+        // SAFETY: ONE-THREAD.
+        let queue = unsafe { self.ring.submission_shared() };
+        queue.taskrun() || queue.cq_overflow()
+    }
+
+    /// Submits what is queued and waits for `wait` completions, at most for `limit`.
+    ///
+    /// `EINTR`, `ETIME`, `EAGAIN` and `EBUSY` are ordinary: a signal came, the time is up, the kernel is short of memory,
+    /// or wants its overflown completions to be reaped first. The caller reaps and comes again in each case.
+    #[inline(always)]
+    pub(crate) fn enter(&self, wait: u32, limit: Option<Duration>) -> io::Result<()> {
+        let timespec = limit.map(|limit| Timespec {
+            seconds: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: i64::from(limit.subsec_nanos()),
+        });
+        let argument = WaitArg {
+            timespec: timespec.as_ref().map_or(0, |t| ptr::from_ref(t) as u64),
+            ..WaitArg::default()
+        };
+        let (flags, pointer, size) = match timespec {
+            Some(_) => (
+                ENTER_EXT_ARG,
+                ptr::from_ref(&argument),
+                size_of::<WaitArg>(),
+            ),
+            None => (0, ptr::null(), 0),
+        };
+        self.enters.set(self.enters.get() + 1);
+        let submit = u32::try_from(self.queued()).unwrap_or(u32::MAX);
+        // SAFETY: the ring is our own; `argument` and `timespec` outlive the call; what the submissions describe stays
+        // valid by REQUEST-MEMORY.
+        let entered = unsafe {
+            syscall::enter(
+                self.enter_fd,
+                submit,
+                wait,
+                ENTER_GETEVENTS | flags | self.enter_flags,
+                pointer,
+                size,
+            )
+        };
+        match entered {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR | libc::ETIME | libc::EAGAIN | libc::EBUSY) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Hands every completion that is there to `each`, which must not use the ring.
+    #[inline(always)]
+    pub(crate) fn reap(&self, mut each: impl FnMut(u64, Completion)) {
+        // SAFETY: ONE-THREAD.
+        let queue = unsafe { self.ring.completion_shared() };
+        for entry in queue {
+            let completion = Completion {
+                result: entry.result(),
+                flags: entry.flags(),
+            };
+            each(entry.user_data(), completion);
+        }
+    }
+
+    /// Registers a ring of provided buffers.
+    ///
+    /// # Safety
+    ///
+    /// The memory of the buffer ring and of the buffers stays valid until it is unregistered and nothing is in flight.
+    pub(crate) unsafe fn register_buffers(
+        &self,
+        address: u64,
+        entries: u16,
+        group: u16,
+    ) -> io::Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.ring
+                .submitter()
+                .register_buf_ring_with_flags(address, entries, group, 0)
+        }
+    }
+
+    pub(crate) fn unregister_buffers(&self, group: u16) -> io::Result<()> {
+        self.ring.submitter().unregister_buf_ring(group)
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if self.registered {
+            let mut update = RingFd {
+                offset: u32::try_from(self.enter_fd).unwrap_or(0),
+                ..RingFd::default()
+            };
+            // An index that stays behind is reused or goes with the thread; there is nothing to do about a failure.
+            let _ = register(self.ring.as_raw_fd(), UNREGISTER_RING_FDS, &mut update);
+        }
+    }
+}
+
+/// Checks what every rung must have.
+fn require(ring: &IoUring) -> io::Result<()> {
+    let params = ring.params();
+    let missing = |what: &str| {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("this kernel's io_uring lacks {what}; 5.11 or later is needed"),
+        ))
+    };
+    if !params.is_feature_nodrop() {
+        return missing("completions that are never dropped (NODROP)");
+    }
+    if !params.is_feature_fast_poll() {
+        return missing("internal polling (FAST_POLL)");
+    }
+    if !params.is_feature_ext_arg() {
+        return missing("waits with a time limit (EXT_ARG)");
+    }
+    let mut probe = Probe::new();
+    ring.submitter().register_probe(&mut probe)?;
+    match REQUIRED.iter().find(|code| !probe.is_supported(**code)) {
+        Some(code) => missing(&format!("operation {code}")),
+        None => Ok(()),
+    }
+}
+
+/// `struct io_uring_rsrc_update`, as the registration of ring descriptors uses it.
+#[repr(C)]
+#[derive(Default)]
+struct RingFd {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+/// Registers the descriptor of the ring, which spares every enter a look-up. `None` where the kernel has no such thing.
+fn register_fd(fd: RawFd) -> Option<RawFd> {
+    let mut update = RingFd {
+        offset: u32::MAX,
+        reserved: 0,
+        data: u64::try_from(fd).ok()?,
+    };
+    match register(fd, REGISTER_RING_FDS, &mut update) {
+        Ok(1) => RawFd::try_from(update.offset).ok(),
+        _ => None,
+    }
+}
+
+fn register(fd: RawFd, operation: u32, update: &mut RingFd) -> io::Result<i64> {
+    // SAFETY: the kernel reads and writes one `io_uring_rsrc_update`, which outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_io_uring_register,
+            fd,
+            operation,
+            ptr::from_mut(update),
+            1,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}

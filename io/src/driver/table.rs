@@ -1,0 +1,286 @@
+//! The table of operations in flight.
+//!
+//! Pure bookkeeping: no system call, no unsafe, no user code. An entry is made when a request is submitted and goes when
+//! its completion has been handed over; in between it is in one of three states:
+//!
+//! ```text
+//!   submit ──> Waiting(waker) ── complete ──> Done(completion) ── poll ──> gone
+//!                    │                              │
+//!                  disown                         disown: handed straight to the orphan
+//!                    v
+//!              Orphaned(heir) ──── complete: the heir gets the completion ──> gone
+//! ```
+//!
+//! Invariant **SERIAL**: a key names one operation for ever. Slots of the slab are reused, so a key carries a serial
+//! number as well, and a completion whose serial does not match is not delivered to the newcomer.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+/// What the kernel said about one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    pub(crate) result: i32,
+    pub(crate) flags: u32,
+}
+
+impl Completion {
+    /// The count or descriptor, or the errno as an error.
+    #[inline]
+    pub(crate) fn value(self) -> io::Result<u32> {
+        u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
+    }
+
+    /// [`Completion::value`] as a length in memory.
+    #[inline]
+    pub(crate) fn len(self) -> io::Result<usize> {
+        self.value().map(|n| n as usize)
+    }
+}
+
+/// Receives the completion of an operation whose future is gone.
+pub(crate) type Heir = Box<dyn FnOnce(Completion)>;
+
+/// Names an operation in flight: slot in the low half, serial in the high half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(u64);
+
+impl Key {
+    fn new(slot: usize, serial: u32) -> Self {
+        Self((u64::from(serial) << 32) | slot as u64)
+    }
+
+    pub(crate) fn user_data(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_user_data(data: u64) -> Self {
+        Self(data)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
+    fn slot(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    fn serial(self) -> u32 {
+        u32::try_from(self.0 >> 32).unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.slot(), self.serial())
+    }
+}
+
+enum State {
+    Waiting(Waker),
+    Done(Completion),
+    Orphaned(Heir),
+}
+
+struct Entry {
+    serial: u32,
+    state: State,
+}
+
+/// Who is to be told of a completion, outside any borrow.
+pub(crate) enum Delivery {
+    Wake(Waker),
+    Inherit(Heir, Completion),
+}
+
+/// The operations that are in flight or whose completion nobody has looked at yet.
+#[derive(Default)]
+pub(crate) struct Table {
+    entries: Slab<Entry>,
+    serial: u32,
+    in_flight: usize,
+}
+
+/// Serials stop short of this value, so that no key collides with the driver's own user data.
+const SERIALS: u32 = u32::MAX - 1;
+
+impl Table {
+    /// Makes an entry for a request that is about to be submitted.
+    #[inline]
+    pub(crate) fn insert(&mut self, waker: Waker) -> Key {
+        self.serial = (self.serial + 1) % SERIALS;
+        let serial = self.serial;
+        let slot = self.entries.insert(Entry {
+            serial,
+            state: State::Waiting(waker),
+        });
+        self.in_flight += 1;
+        Key::new(slot, serial)
+    }
+
+    /// Takes back an entry whose request never reached the queue.
+    pub(crate) fn retract(&mut self, key: Key) {
+        if self.get(key).is_some() {
+            self.entries.remove(key.slot());
+            self.in_flight -= 1;
+        }
+    }
+
+    /// Records a completion. `None`: the key is stale, or somebody already knows.
+    #[inline]
+    pub(crate) fn complete(&mut self, key: Key, completion: Completion) -> Option<Delivery> {
+        let entry = self.get(key)?;
+        match mem::replace(&mut entry.state, State::Done(completion)) {
+            State::Waiting(waker) => {
+                self.in_flight -= 1;
+                Some(Delivery::Wake(waker))
+            }
+            State::Orphaned(heir) => {
+                self.in_flight -= 1;
+                self.entries.remove(key.slot());
+                Some(Delivery::Inherit(heir, completion))
+            }
+            State::Done(first) => {
+                entry.state = State::Done(first);
+                None
+            }
+        }
+    }
+
+    /// Takes the completion if it is there; otherwise remembers whom to wake. Returns the waker that this one replaced,
+    /// to be dropped by the caller outside the borrow.
+    #[inline]
+    pub(crate) fn poll(&mut self, key: Key, cx: &Context<'_>) -> (Poll<Completion>, Option<Waker>) {
+        let entry = self.get(key).expect("an operation in flight has an entry");
+        match &mut entry.state {
+            State::Done(completion) => {
+                let completion = *completion;
+                self.entries.remove(key.slot());
+                (Poll::Ready(completion), None)
+            }
+            State::Waiting(waker) if waker.will_wake(cx.waker()) => (Poll::Pending, None),
+            State::Waiting(waker) => {
+                let old = mem::replace(waker, cx.waker().clone());
+                (Poll::Pending, Some(old))
+            }
+            State::Orphaned(_) => unreachable!("an orphan has no future that polls it"),
+        }
+    }
+
+    /// Gives the operation to an heir because its future is gone. If the completion is already there, it comes back with
+    /// the heir at once.
+    pub(crate) fn disown(&mut self, key: Key, heir: Heir) -> Disowned {
+        let Some(entry) = self.get(key) else {
+            return Disowned::Unknown(heir);
+        };
+        match mem::replace(&mut entry.state, State::Orphaned(heir)) {
+            State::Waiting(waker) => Disowned::InFlight(waker),
+            State::Done(completion) => match self.entries.remove(key.slot()).state {
+                State::Orphaned(heir) => Disowned::Done(heir, completion),
+                state => unreachable!("just replaced, found {}", state.name()),
+            },
+            State::Orphaned(_) => unreachable!("disowned once, by the drop of its future"),
+        }
+    }
+
+    /// The number of requests that the kernel may still be working on.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// The keys of those requests.
+    pub(crate) fn keys_in_flight(&self) -> impl Iterator<Item = Key> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| !matches!(entry.state, State::Done(_)))
+            .map(|(slot, entry)| Key::new(slot, entry.serial))
+    }
+
+    #[inline]
+    fn get(&mut self, key: Key) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(key.slot())
+            .filter(|entry| entry.serial == key.serial())
+    }
+}
+
+/// What became of a disowned operation.
+pub(crate) enum Disowned {
+    /// Still in flight: cancel it. The waker is to be dropped outside the borrow.
+    InFlight(Waker),
+    /// It had completed: the heir gets this.
+    Done(Heir, Completion),
+    /// No such operation.
+    Unknown(Heir),
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting(_) => "waiting",
+            Self::Done(_) => "done",
+            Self::Orphaned(_) => "orphaned",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    fn completion(result: i32) -> Completion {
+        Completion { result, flags: 0 }
+    }
+
+    #[test]
+    fn a_late_completion_does_not_reach_the_next_owner_of_the_slot() {
+        let mut table = Table::default();
+        let first = table.insert(Waker::noop().clone());
+        assert!(table.complete(first, completion(1)).is_some());
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(table.poll(first, &cx).0, Poll::Ready(completion(1)));
+        let second = table.insert(Waker::noop().clone());
+        assert_eq!(first.slot(), second.slot());
+        assert!(table.complete(first, completion(2)).is_none());
+        assert_eq!(table.poll(second, &cx).0, Poll::Pending);
+        assert_eq!(table.in_flight(), 1);
+    }
+
+    #[test]
+    fn an_orphan_hands_its_completion_to_the_heir_and_frees_the_slot() {
+        let mut table = Table::default();
+        let key = table.insert(Waker::noop().clone());
+        let seen = Rc::new(Cell::new(0));
+        let heir = {
+            let seen = seen.clone();
+            Box::new(move |c: Completion| seen.set(c.result)) as Heir
+        };
+        assert!(matches!(table.disown(key, heir), Disowned::InFlight(_)));
+        assert_eq!(table.in_flight(), 1);
+        let Some(Delivery::Inherit(heir, done)) = table.complete(key, completion(7)) else {
+            panic!("an orphan is inherited");
+        };
+        heir(done);
+        assert_eq!((seen.get(), table.in_flight()), (7, 0));
+        assert!(table.complete(key, completion(8)).is_none());
+    }
+
+    #[test]
+    fn a_completed_operation_is_disowned_with_its_completion() {
+        let mut table = Table::default();
+        let key = table.insert(Waker::noop().clone());
+        table.complete(key, completion(3));
+        let Disowned::Done(_, done) = table.disown(key, Box::new(|_| ())) else {
+            panic!("the completion was there");
+        };
+        assert_eq!(done, completion(3));
+        assert!(matches!(
+            table.disown(key, Box::new(|_| ())),
+            Disowned::Unknown(_)
+        ));
+    }
+}

@@ -1,0 +1,78 @@
+//! Blocking work that the ring has no operation for, on another thread.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::driver;
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    output: Option<io::Result<T>>,
+    waker: Option<Waker>,
+}
+
+impl<T> Shared<T> {
+    fn finish(&self, output: io::Result<T>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.output.is_none() {
+            state.output = Some(output);
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Tells the waiter even if the job was dropped unrun, or panicked.
+struct Promise<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        self.0.finish(Err(io::Error::other(
+            "the blocking operation was dropped before it finished",
+        )));
+    }
+}
+
+/// Runs `job` on the runtime's blocking threads.
+///
+/// # Cancellation
+///
+/// The job runs to its end even if this future is dropped; its result is dropped then.
+pub(crate) async fn offload<T, F>(job: F) -> io::Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> io::Result<T> + Send + 'static,
+{
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State {
+            output: None,
+            waker: None,
+        }),
+    });
+    let promise = Promise(shared.clone());
+    driver::expect_current().offload(Box::new(move || {
+        let output = job();
+        promise.0.finish(output);
+    }));
+    poll_fn(move |cx| {
+        let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.output.take() {
+            Some(output) => Poll::Ready(output),
+            None => {
+                let old = state.waker.replace(cx.waker().clone());
+                drop(state);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}

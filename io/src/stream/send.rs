@@ -1,0 +1,171 @@
+//! Sends: of one buffer, in part or whole, and of several.
+//!
+//! A send whose future is dropped may have sent a prefix. It is cancelled, and the next send on the socket waits until it
+//! has settled, so nothing of it goes out after that.
+
+use std::io;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::Message;
+use crate::buf::{BufResult, IoBuf, vectored};
+use crate::driver::{Completion, Request, transfer_len};
+use crate::op::{Operation, Prepare, Step};
+use crate::socket::{Direction, Socket};
+
+#[inline]
+fn submit_when<T: Operation>(settled: Poll<()>, operation: T) -> Prepare<T> {
+    match settled {
+        Poll::Ready(()) => Prepare::Submit(operation),
+        Poll::Pending => Prepare::Wait(operation),
+    }
+}
+
+/// How much of a buffer is to be sent.
+pub(crate) trait Extent: 'static {
+    type Output;
+    const ALL: bool;
+    fn output(sent: usize) -> Self::Output;
+}
+
+/// Whatever the kernel takes at once; the output is how much that was.
+pub(crate) struct Part;
+
+/// All of it.
+pub(crate) struct Whole;
+
+impl Extent for Part {
+    type Output = usize;
+    const ALL: bool = false;
+    fn output(sent: usize) -> usize {
+        sent
+    }
+}
+
+impl Extent for Whole {
+    type Output = ();
+    const ALL: bool = true;
+    fn output(_: usize) {}
+}
+
+/// A send of one buffer.
+pub(crate) struct SendBuf<B, E> {
+    socket: Rc<Socket>,
+    buf: B,
+    sent: usize,
+    extent: PhantomData<E>,
+}
+
+impl<B: IoBuf, E: Extent> SendBuf<B, E> {
+    pub(crate) fn new(socket: &Rc<Socket>, buf: B) -> Self {
+        Self {
+            socket: socket.clone(),
+            buf,
+            sent: 0,
+            extent: PhantomData,
+        }
+    }
+}
+
+// SAFETY: OWNED: the request points into the storage of `buf`, which does not move with it (STABLE).
+unsafe impl<B: IoBuf, E: Extent> Operation for SendBuf<B, E> {
+    type Output = BufResult<E::Output, B>;
+
+    #[inline]
+    fn prepare(self, cx: &mut Context<'_>) -> Prepare<Self> {
+        if self.buf.as_slice().is_empty() {
+            return Prepare::Served((Ok(E::output(0)), self.buf));
+        }
+        let settled = self.socket.poll_settled(Direction::Write, cx);
+        submit_when(settled, self)
+    }
+
+    #[inline]
+    fn request(&mut self) -> Request {
+        let rest = &self.buf.as_slice()[self.sent..];
+        Request::Send {
+            fd: self.socket.raw(),
+            memory: rest.as_ptr(),
+            len: transfer_len(rest.len()),
+            // One submission for all: the kernel retries short sends by itself (as of 5.19; else they come back short).
+            flags: if E::ALL { libc::MSG_WAITALL } else { 0 },
+        }
+    }
+
+    #[inline]
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        match completion.len() {
+            Ok(0) if E::ALL => Step::Done((Err(io::ErrorKind::WriteZero.into()), self.buf)),
+            Ok(n) => {
+                self.sent += n;
+                if E::ALL && self.sent < self.buf.as_slice().len() {
+                    return Step::Again(self);
+                }
+                Step::Done((Ok(E::output(self.sent)), self.buf))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
+            Err(error) => Step::Done((Err(error), self.buf)),
+        }
+    }
+
+    fn disown(&mut self) {
+        self.socket.unsettle(Direction::Write);
+    }
+
+    fn inherit(self, _: Completion) {
+        self.socket.settle(Direction::Write);
+    }
+}
+
+/// A send of several buffers, as far as the kernel takes them at once.
+pub(crate) struct SendVectored<B> {
+    socket: Rc<Socket>,
+    bufs: Vec<B>,
+    message: Box<Message>,
+}
+
+impl<B: IoBuf> SendVectored<B> {
+    pub(crate) fn new(socket: &Rc<Socket>, bufs: Vec<B>) -> Self {
+        Self {
+            socket: socket.clone(),
+            bufs,
+            message: Message::new(),
+        }
+    }
+}
+
+// SAFETY: OWNED: the header lies in a box, its list on the heap, and the list points into the storage of the buffers.
+unsafe impl<B: IoBuf> Operation for SendVectored<B> {
+    type Output = BufResult<usize, Vec<B>>;
+
+    fn prepare(self, cx: &mut Context<'_>) -> Prepare<Self> {
+        if self.bufs.iter().all(|buf| buf.as_slice().is_empty()) {
+            return Prepare::Served((Ok(0), self.bufs));
+        }
+        let settled = self.socket.poll_settled(Direction::Write, cx);
+        submit_when(settled, self)
+    }
+
+    fn request(&mut self) -> Request {
+        Request::SendMsg {
+            fd: self.socket.raw(),
+            message: self.message.point_to(vectored::sources(&self.bufs)),
+        }
+    }
+
+    fn complete(self, completion: Completion) -> Step<Self> {
+        match completion.len() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
+            result => Step::Done((result, self.bufs)),
+        }
+    }
+
+    fn disown(&mut self) {
+        self.socket.unsettle(Direction::Write);
+    }
+
+    fn inherit(self, _: Completion) {
+        self.socket.settle(Direction::Write);
+    }
+}

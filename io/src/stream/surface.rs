@@ -1,0 +1,295 @@
+//! The public methods of everything that reads from or writes to a stream socket, written once.
+
+/// Gives types with a `socket()` the reading methods and `AsyncRead`, by value and by reference.
+macro_rules! transfers_read {
+    ($($type:ty),+) => {$(
+        impl $type {
+            /// Reads some bytes into the room of a buffer: the spare capacity of a `Vec`, all of a `Box<[u8]>` or a
+            /// slice. `Ok(0)` means the end of the stream. One submission, no allocation.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` for a buffer without room; `ConnectionReset` and what else the system reports.
+            ///
+            /// # Panics
+            ///
+            /// If polled outside of a camshaft runtime.
+            ///
+            /// # Cancellation
+            ///
+            /// Strict: no byte is lost. What a dropped read received comes first in the next read.
+            pub fn read<B: $crate::buf::IoBufMut>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::Receive::new(
+                    self.socket(),
+                    buf,
+                    $crate::stream::Goal::Some,
+                ))
+            }
+
+            /// Reads as [`read`](Self::read) does, and leaves the bytes to the next read.
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read).
+            ///
+            /// # Cancellation
+            ///
+            /// Strict.
+            pub fn peek<B: $crate::buf::IoBufMut>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::Receive::new(
+                    self.socket(),
+                    buf,
+                    $crate::stream::Goal::Peek,
+                ))
+            }
+
+            /// Fills the room of a buffer, and returns how much that was.
+            ///
+            /// # Errors
+            ///
+            /// `UnexpectedEof` if the stream ends before; the buffer then holds what came. And as [`read`](Self::read).
+            ///
+            /// # Cancellation
+            ///
+            /// Strict: what was taken so far is given back, and comes first in the next read.
+            pub fn read_exact<B: $crate::buf::IoBufMut>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::Receive::new(
+                    self.socket(),
+                    buf,
+                    $crate::stream::Goal::Full,
+                ))
+            }
+
+            /// Reads until the end of the stream, appending to a vector that grows as needed. Returns how much was
+            /// appended.
+            ///
+            /// # Errors
+            ///
+            /// What the system reports; the vector then holds what came before.
+            ///
+            /// # Cancellation
+            ///
+            /// Strict: what was taken so far is given back, and comes first in the next read.
+            pub fn read_to_end(
+                &self,
+                buf: Vec<u8>,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<u8>>> + use<'_> {
+                $crate::op::Op::new($crate::stream::ReceiveToEnd::new(self.socket(), buf))
+            }
+
+            /// Reads some bytes into several buffers, in order; into the first 1024 that have room.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` if none has room. And as [`read`](Self::read).
+            ///
+            /// # Cancellation
+            ///
+            /// Strict, as [`read`](Self::read).
+            pub fn read_vectored<B: $crate::buf::IoBufMut>(
+                &self,
+                bufs: Vec<B>,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::ReceiveVectored::new(self.socket(), bufs))
+            }
+
+            /// Receives some bytes into a buffer that is lent from the runtime's ring. An empty guard means the end of
+            /// the stream.
+            ///
+            /// The kernel picks the buffer when data is there, so a connection that is idle pins none. When all are
+            /// lent out, a private one from the heap stands in; a receive never waits for guards to be dropped.
+            ///
+            /// # Errors
+            ///
+            /// What the system reports.
+            ///
+            /// # Panics
+            ///
+            /// If polled outside of a camshaft runtime.
+            ///
+            /// # Cancellation
+            ///
+            /// Strict: what a dropped receive brought is what the next read gets.
+            pub fn recv(
+                &self,
+            ) -> impl Future<Output = std::io::Result<$crate::driver::BufGuard>> + use<'_> {
+                $crate::op::Op::new($crate::stream::ReceiveLent::new(self.socket()))
+            }
+        }
+
+        $crate::stream::implement_read!($type, $type);
+        $crate::stream::implement_read!(&$type, $type);
+    )+};
+}
+
+/// Implements `AsyncRead` by the inherent methods of `$base`, to which `$type` derefs.
+macro_rules! implement_read {
+    ($type:ty, $base:ty) => {
+        impl $crate::AsyncRead for $type {
+            fn read<B: $crate::buf::IoBufMut>(
+                &mut self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> {
+                <$base>::read(self, buf)
+            }
+
+            fn read_vectored<B: $crate::buf::IoBufMut>(
+                &mut self,
+                bufs: Vec<B>,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> {
+                <$base>::read_vectored(self, bufs)
+            }
+
+            fn read_exact<B: $crate::buf::IoBufMut>(
+                &mut self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> {
+                <$base>::read_exact(self, buf)
+            }
+
+            fn read_to_end(
+                &mut self,
+                buf: Vec<u8>,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<u8>>> {
+                <$base>::read_to_end(self, buf)
+            }
+        }
+    };
+}
+
+/// Gives types with a `socket()` the writing methods and `AsyncWrite`, by value and by reference.
+macro_rules! transfers_write {
+    ($($type:ty),+) => {$(
+        impl $type {
+            /// Writes some bytes and returns how many. One submission, no allocation.
+            ///
+            /// # Errors
+            ///
+            /// `BrokenPipe`, `ConnectionReset` and what else the system reports. `SIGPIPE` is never raised.
+            ///
+            /// # Panics
+            ///
+            /// If polled outside of a camshaft runtime.
+            ///
+            /// # Cancellation
+            ///
+            /// Weak: a prefix may have been sent. Nothing more of it is sent once the next write has begun.
+            pub fn write<B: $crate::buf::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::SendBuf::<B, $crate::stream::Part>::new(
+                    self.socket(),
+                    buf,
+                ))
+            }
+
+            /// Writes all bytes. One submission, as a rule, whatever the length.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write); how much was written before is not known then.
+            ///
+            /// # Cancellation
+            ///
+            /// Weak, as [`write`](Self::write).
+            pub fn write_all<B: $crate::buf::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::SendBuf::<B, $crate::stream::Whole>::new(
+                    self.socket(),
+                    buf,
+                ))
+            }
+
+            /// Writes some bytes of several buffers, in order; of the first 1024 that are not empty.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            ///
+            /// # Cancellation
+            ///
+            /// Weak, as [`write`](Self::write).
+            pub fn write_vectored<B: $crate::buf::IoBuf>(
+                &self,
+                bufs: Vec<B>,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> + use<'_, B> {
+                $crate::op::Op::new($crate::stream::SendVectored::new(self.socket(), bufs))
+            }
+
+            /// Does nothing: what was written has been handed to the system.
+            ///
+            /// # Errors
+            ///
+            /// None.
+            pub fn flush(&self) -> impl Future<Output = std::io::Result<()>> + use<> {
+                std::future::ready(Ok(()))
+            }
+
+            /// Shuts writing down: the peer reads the end of the stream. Reading goes on.
+            ///
+            /// # Errors
+            ///
+            /// What `shutdown` reports: `NotConnected` after a reset, for example.
+            ///
+            /// # Cancellation
+            ///
+            /// Strict: nothing has happened if it is dropped before it is ready.
+            pub fn shutdown(&self) -> impl Future<Output = std::io::Result<()>> + use<'_> {
+                $crate::stream::shutdown(self.socket())
+            }
+        }
+
+        $crate::stream::implement_write!($type, $type);
+        $crate::stream::implement_write!(&$type, $type);
+    )+};
+}
+
+/// Implements `AsyncWrite` by the inherent methods of `$base`, to which `$type` derefs.
+macro_rules! implement_write {
+    ($type:ty, $base:ty) => {
+        impl $crate::AsyncWrite for $type {
+            fn write<B: $crate::buf::IoBuf>(
+                &mut self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> {
+                <$base>::write(self, buf)
+            }
+
+            fn write_vectored<B: $crate::buf::IoBuf>(
+                &mut self,
+                bufs: Vec<B>,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> {
+                <$base>::write_vectored(self, bufs)
+            }
+
+            fn write_all<B: $crate::buf::IoBuf>(
+                &mut self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<(), B>> {
+                <$base>::write_all(self, buf)
+            }
+
+            fn flush(&mut self) -> impl Future<Output = std::io::Result<()>> {
+                <$base>::flush(self)
+            }
+
+            fn shutdown(&mut self) -> impl Future<Output = std::io::Result<()>> {
+                <$base>::shutdown(self)
+            }
+        }
+    };
+}
+
+pub(crate) use {implement_read, implement_write, transfers_read, transfers_write};
