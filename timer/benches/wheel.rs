@@ -5,9 +5,9 @@
 //! | group | one iteration is |
 //! |---|---|
 //! | `pair` | arm a timer 1…31 s ahead and cancel it, the others standing by: a timeout that was not needed |
-//! | `churn` | arm one of the live timers anew, anywhere in the next 60 s: half of them later, half earlier |
-//! | `push` | arm one of the live timers anew, always 30 s ahead of a time that passes: a keep-alive |
-//! | `fire` | arm and fire one timer, deadlines within one second, all of them live before the first fires |
+//! | `churn` | arm one of the live timers anew, anywhere in the next 60 s; time stands still |
+//! | `push` | arm one of the live timers anew, 30 s ahead of a time that passes, and look for due ones: a keep-alive |
+//! | `fire` | arm and fire one timer, all within one second, in a loop that looks every 50 µs; at 1000 the idle looks prevail |
 //!
 //! Beside the wheel stand two floors: `btree`, a plain `BTreeMap` from (deadline, arming) to the value, and `heap`, a binary
 //! heap whose cancelled entries stay until they come up. The heap does less than is asked: it keeps the memory of what was
@@ -28,13 +28,12 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 const SECOND: u64 = 1_000_000_000;
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 type Payload = [usize; 2];
-const PAYLOAD: Payload = [1, 2];
 
 /// What all three queues can do.
 trait Queue {
     type Key: Copy;
     fn new() -> Self;
-    fn insert(&mut self, deadline: u64) -> Self::Key;
+    fn insert(&mut self, deadline: u64, value: Payload) -> Self::Key;
     fn cancel(&mut self, key: Self::Key) -> Option<Payload>;
     fn reset(&mut self, key: &mut Self::Key, deadline: u64);
     fn expire_next(&mut self, now: u64) -> Option<Payload>;
@@ -47,8 +46,8 @@ impl Queue for Wheel<Payload> {
         Self::new(0)
     }
 
-    fn insert(&mut self, deadline: u64) -> Key {
-        self.insert(deadline, PAYLOAD)
+    fn insert(&mut self, deadline: u64, value: Payload) -> Key {
+        self.insert(deadline, value)
     }
 
     fn cancel(&mut self, key: Key) -> Option<Payload> {
@@ -77,9 +76,9 @@ impl Queue for Tree {
         Self::default()
     }
 
-    fn insert(&mut self, deadline: u64) -> Self::Key {
+    fn insert(&mut self, deadline: u64, value: Payload) -> Self::Key {
         self.armings += 1;
-        self.map.insert((deadline, self.armings), PAYLOAD);
+        self.map.insert((deadline, self.armings), value);
         (deadline, self.armings)
     }
 
@@ -88,8 +87,9 @@ impl Queue for Tree {
     }
 
     fn reset(&mut self, key: &mut Self::Key, deadline: u64) {
-        self.cancel(*key);
-        *key = self.insert(deadline);
+        if let Some(value) = self.cancel(*key) {
+            *key = self.insert(deadline, value);
+        }
     }
 
     fn expire_next(&mut self, now: u64) -> Option<Payload> {
@@ -130,9 +130,9 @@ impl Queue for LazyHeap {
         Self::default()
     }
 
-    fn insert(&mut self, deadline: u64) -> usize {
+    fn insert(&mut self, deadline: u64, value: Payload) -> usize {
         self.armings += 1;
-        let index = self.timers.insert((self.armings, PAYLOAD));
+        let index = self.timers.insert((self.armings, value));
         self.push(deadline, index);
         index
     }
@@ -180,52 +180,58 @@ impl Random {
 
 const SEED: u64 = 0x2545_f491_4f6c_dd1d;
 
-fn fill<Q: Queue>(live: usize, span: u64) -> (Q, Vec<Q::Key>, Random) {
-    let mut random = Random(SEED);
-    let mut queue = Q::new();
-    let keys = (0..live)
-        .map(|_| queue.insert(1 + random.below(span)))
-        .collect();
-    (queue, keys, random)
+/// A queue with its timers, each of which carries its index in `keys`.
+struct Filled<Q: Queue> {
+    queue: Q,
+    keys: Vec<Q::Key>,
+    random: Random,
+    now: u64,
 }
 
-fn pair<Q: Queue>(live: usize, iterations: u64) -> Duration {
-    let (mut queue, _keys, mut random) = fill::<Q>(live, 60 * SECOND);
-    let begin = Instant::now();
-    for _ in 0..iterations {
-        let key = queue.insert(SECOND + random.below(30 * SECOND));
-        black_box(queue.cancel(black_box(key)));
-    }
-    begin.elapsed()
-}
-
-fn churn<Q: Queue>(live: usize, iterations: u64) -> Duration {
-    let (mut queue, mut keys, mut random) = fill::<Q>(live, 60 * SECOND);
-    let begin = Instant::now();
-    for _ in 0..iterations {
-        let index = random.index(live);
-        queue.reset(&mut keys[index], random.below(60 * SECOND));
-    }
-    begin.elapsed()
-}
-
-fn push<Q: Queue>(live: usize, iterations: u64) -> Duration {
-    let (mut queue, mut keys, mut random) = fill::<Q>(live, 60 * SECOND);
-    // Slow enough that hardly any timer goes without a re-arm for 30 s.
-    let step = 30 * SECOND / (live as u64 * 20);
-    let mut now = 0;
-    let mut fired = 0_u64;
-    let begin = Instant::now();
-    for _ in 0..iterations {
-        now += step;
-        let index = random.index(live);
-        // A timer that fired in spite of it stays away; the others carry on.
-        if fired == 0 {
-            queue.reset(&mut keys[index], now + 60 * SECOND);
+impl<Q: Queue> Filled<Q> {
+    fn new(live: usize) -> Self {
+        let mut random = Random(SEED);
+        let mut queue = Q::new();
+        let keys = (0..live)
+            .map(|index| queue.insert(1 + random.below(60 * SECOND), [index, 0]))
+            .collect();
+        Self {
+            queue,
+            keys,
+            random,
+            now: 0,
         }
-        fired += u64::from(queue.expire_next(now.saturating_sub(60 * SECOND)).is_some());
     }
-    begin.elapsed()
+}
+
+fn pair<Q: Queue>(filled: &mut Filled<Q>) {
+    let key = filled
+        .queue
+        .insert(SECOND + filled.random.below(30 * SECOND), [0, 0]);
+    black_box(filled.queue.cancel(black_box(key)));
+}
+
+fn churn<Q: Queue>(filled: &mut Filled<Q>) {
+    let index = filled.random.index(filled.keys.len());
+    filled
+        .queue
+        .reset(&mut filled.keys[index], filled.random.below(60 * SECOND));
+}
+
+fn push<Q: Queue>(filled: &mut Filled<Q>) {
+    let Filled {
+        queue,
+        keys,
+        random,
+        now,
+    } = filled;
+    // Every timer is armed anew 20 times, on the average, before it would fire.
+    *now += 30 * SECOND / (keys.len() as u64 * 20);
+    let index = random.index(keys.len());
+    queue.reset(&mut keys[index], *now + 30 * SECOND);
+    if let Some(value) = queue.expire_next(*now) {
+        keys[value[0]] = queue.insert(*now + 30 * SECOND, value);
+    }
 }
 
 fn fire<Q: Queue>(live: usize, iterations: u64) -> Duration {
@@ -236,7 +242,7 @@ fn fire<Q: Queue>(live: usize, iterations: u64) -> Duration {
         let mut queue = Q::new();
         let begin = Instant::now();
         for _ in 0..live {
-            queue.insert(random.below(SECOND));
+            queue.insert(random.below(SECOND), [0, 0]);
         }
         // A loop that wakes every 50 µs.
         for now in (0..=SECOND).step_by(50_000) {
@@ -250,42 +256,48 @@ fn fire<Q: Queue>(live: usize, iterations: u64) -> Duration {
     total.mul_f64(iterations as f64 / done as f64)
 }
 
-type Run = fn(usize, u64) -> Duration;
-
-fn wheel(criterion: &mut Criterion) {
-    let groups: [(&str, [Run; 3]); 4] = [
-        (
-            "pair",
-            [pair::<Wheel<Payload>>, pair::<Tree>, pair::<LazyHeap>],
-        ),
-        (
-            "churn",
-            [churn::<Wheel<Payload>>, churn::<Tree>, churn::<LazyHeap>],
-        ),
-        (
-            "push",
-            [push::<Wheel<Payload>>, push::<Tree>, push::<LazyHeap>],
-        ),
-        (
-            "fire",
-            [fire::<Wheel<Payload>>, fire::<Tree>, fire::<LazyHeap>],
-        ),
-    ];
-    for (name, runs) in groups {
-        let mut group = criterion.benchmark_group(name);
-        group
-            .sample_size(10)
-            .warm_up_time(Duration::from_millis(300))
-            .measurement_time(Duration::from_secs(1));
-        for live in SIZES {
-            for (queue, run) in ["wheel", "btree", "heap"].into_iter().zip(runs) {
-                group.bench_with_input(BenchmarkId::new(queue, live), &live, |bencher, &live| {
-                    bencher.iter_custom(|iterations| run(live, iterations));
-                });
-            }
+fn steady<Q: Queue>(criterion: &mut Criterion, name: &str, queue: &str, work: fn(&mut Filled<Q>)) {
+    for live in SIZES {
+        let mut filled = Filled::<Q>::new(live);
+        // To the state that it stays in.
+        for _ in 0..2 * live {
+            work(&mut filled);
         }
+        let mut group = criterion.benchmark_group(name);
+        group.bench_function(BenchmarkId::new(queue, live), |bencher| {
+            bencher.iter(|| work(&mut filled));
+        });
     }
 }
 
-criterion_group!(benches, wheel);
+fn all<Q: Queue>(criterion: &mut Criterion, queue: &str) {
+    steady::<Q>(criterion, "pair", queue, pair);
+    steady::<Q>(criterion, "churn", queue, churn);
+    steady::<Q>(criterion, "push", queue, push);
+    for live in SIZES {
+        let mut group = criterion.benchmark_group("fire");
+        group.bench_function(BenchmarkId::new(queue, live), |bencher| {
+            bencher.iter_custom(|iterations| fire::<Q>(live, iterations));
+        });
+    }
+}
+
+fn wheel(criterion: &mut Criterion) {
+    all::<Wheel<Payload>>(criterion, "wheel");
+    all::<Tree>(criterion, "btree");
+    all::<LazyHeap>(criterion, "heap");
+}
+
+fn short() -> Criterion {
+    let criterion = Criterion::default().sample_size(10);
+    criterion
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(800))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = wheel
+}
 criterion_main!(benches);

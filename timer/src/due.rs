@@ -42,6 +42,7 @@ pub(crate) struct Due {
 
 impl Due {
     /// The earliest deadline.
+    #[inline]
     pub(crate) fn first(&self) -> Option<u64> {
         self.heap.peek().map(|entry| entry.deadline)
     }

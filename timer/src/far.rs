@@ -1,12 +1,13 @@
 //! The far timers: a `BTreeMap` from `deadline >> 30` to a bucket of timers in no order.
 //!
-//! Timeouts of the same length fall into the same bucket for a second on end. The bucket that was used last is therefore
-//! tried before the map.
+//! Few timers are more than a minute away, so a table of the buckets that were used last, by the low bits of their numbers,
+//! nearly always spares the way through the map.
 //!
 //! Invariants:
 //! - **Mapped.** A bucket is in the slab exactly if the map leads its number to it.
 //! - **Occupied.** All buckets hold timers, save at most one, `spare`. It spares a lone timer that comes and goes the cost of
 //!   a bucket each time.
+//! - **Front.** `front` is the first bucket of the map; to ask the map each time would be most of the cost of a quiet turn.
 //! - **Ahead.** A node in bucket `b` has a deadline in `b` or later; it is later only after a re-arm.
 
 use std::collections::BTreeMap;
@@ -23,13 +24,17 @@ struct Bucket {
     list: List,
 }
 
-#[derive(Default)]
+/// How many buckets of the recent past are known by heart.
+const HINTS: usize = 64;
+
 pub(crate) struct Far {
     /// From the number of a bucket to its index in `buckets`.
     map: BTreeMap<u64, usize>,
     buckets: Slab<Bucket>,
-    /// Where the last timer went; may be out of date.
-    recent: usize,
+    /// The first bucket of the map.
+    front: Option<usize>,
+    /// Where the last timer of such a number went; may be out of date.
+    hints: [usize; HINTS],
     /// The bucket without timers, if there is one.
     spare: Option<usize>,
 }
@@ -38,14 +43,10 @@ impl Far {
     /// Puts a node into the bucket of its deadline.
     pub(crate) fn link<T>(&mut self, nodes: &mut Nodes<T>, index: u32) {
         let number = bucket_of(nodes.node(index).deadline);
-        let id = match self.buckets.get(self.recent) {
-            Some(bucket) if bucket.number == number => self.recent,
-            _ => self.bucket(number),
-        };
+        let id = self.bucket(number);
         if self.spare == Some(id) {
             self.spare = None;
         }
-        self.recent = id;
         nodes.link(&mut self.buckets[id].list, Home::far(id), index);
     }
 
@@ -54,12 +55,12 @@ impl Far {
         if nodes.unlink(&mut self.buckets[id].list, index)
             && let Some(old) = self.spare.replace(id)
         {
-            let bucket = self.buckets.remove(old);
-            self.map.remove(&bucket.number);
+            self.remove(old);
         }
     }
 
     /// Whether a node in bucket `id` may stay there with this new deadline; lowers the bound of the bucket if it may.
+    #[inline]
     pub(crate) fn readmit(&mut self, id: usize, deadline: u64) -> bool {
         let bucket = &mut self.buckets[id];
         let stays = bucket_of(deadline) >= bucket.number;
@@ -70,28 +71,23 @@ impl Far {
     }
 
     /// The number of the first bucket that has timers, and the lower bound of their deadlines.
+    #[inline]
     pub(crate) fn first(&self) -> Option<(u64, u64)> {
-        let mut ids = self.map.values();
-        // At most one bucket is empty.
-        let bucket = ids
-            .by_ref()
-            .take(2)
-            .map(|&id| &self.buckets[id])
-            .find(|bucket| !bucket.list.is_empty())?;
+        let mut bucket = &self.buckets[self.front?];
+        if bucket.list.is_empty() {
+            // It is the spare one, and the only empty one.
+            bucket = &self.buckets[*self.map.values().nth(1)?];
+        }
         Some((bucket.number, bucket.list.min))
     }
 
-    /// Detaches the timers of the first bucket that is not after `number`.
-    pub(crate) fn take_until(&mut self, number: u64) -> Option<List> {
-        let first = self
-            .map
-            .first_entry()
-            .filter(|first| *first.key() <= number)?;
-        let id = first.remove();
+    /// Removes the first bucket that is not after `number` and gives its nodes.
+    pub(crate) fn take_until(&mut self, number: u64) -> Option<Vec<u32>> {
+        let id = self.front.filter(|&id| self.buckets[id].number <= number)?;
         if self.spare == Some(id) {
             self.spare = None;
         }
-        Some(self.buckets.remove(id).list)
+        Some(self.remove(id).list.take())
     }
 
     /// Removes all buckets.
@@ -99,12 +95,56 @@ impl Far {
         *self = Self::default();
     }
 
+    /// The bucket of this number, which is made if there is none.
+    #[inline]
     fn bucket(&mut self, number: u64) -> usize {
-        *self.map.entry(number).or_insert_with(|| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits are what is wanted"
+        )]
+        let hint = &mut self.hints[number as usize % HINTS];
+        let hinted = self
+            .buckets
+            .get(*hint)
+            .is_some_and(|bucket| bucket.number == number);
+        if hinted {
+            return *hint;
+        }
+        let made = || {
             self.buckets.insert(Bucket {
                 number,
                 list: List::EMPTY,
             })
-        })
+        };
+        let id = *self.map.entry(number).or_insert_with(made);
+        *hint = id;
+        if self
+            .front
+            .is_none_or(|front| number < self.buckets[front].number)
+        {
+            self.front = Some(id);
+        }
+        id
+    }
+
+    fn remove(&mut self, id: usize) -> Bucket {
+        let bucket = self.buckets.remove(id);
+        self.map.remove(&bucket.number);
+        if self.front == Some(id) {
+            self.front = self.map.values().next().copied();
+        }
+        bucket
+    }
+}
+
+impl Default for Far {
+    fn default() -> Self {
+        Self {
+            map: BTreeMap::new(),
+            buckets: Slab::new(),
+            front: None,
+            hints: [0; HINTS],
+            spare: None,
+        }
     }
 }

@@ -20,20 +20,25 @@ const TICK_BITS: u32 = 20;
 /// The wheel has 2^10 slots.
 const SLOT_BITS: u32 = 10;
 const SLOTS: usize = 1 << SLOT_BITS;
+/// An empty slot keeps room for as many timers as this: 1 MiB for all slots together.
+const KEPT: usize = 256;
 /// A far bucket is as wide as the near wheel, so that its timers fit when it is cascaded.
 const BUCKET_BITS: u32 = TICK_BITS + SLOT_BITS;
 
 /// The tick that a time lies in.
+#[inline]
 pub(crate) fn tick_of(time_ns: u64) -> u64 {
     time_ns >> TICK_BITS
 }
 
 /// The far bucket that a time lies in.
+#[inline]
 pub(crate) fn bucket_of(time_ns: u64) -> u64 {
     time_ns >> BUCKET_BITS
 }
 
 /// The first tick of a far bucket.
+#[inline]
 pub(crate) fn first_tick_of(bucket: u64) -> u64 {
     bucket << SLOT_BITS
 }
@@ -49,16 +54,18 @@ impl Near {
     pub(crate) fn new(start_ns: u64) -> Self {
         Self {
             tick: tick_of(start_ns),
-            slots: Box::new([List::EMPTY; SLOTS]),
+            slots: Box::new([const { List::EMPTY }; SLOTS]),
             occupied: Occupied::default(),
         }
     }
 
+    #[inline]
     pub(crate) fn tick(&self) -> u64 {
         self.tick
     }
 
     /// Moves the window. No slot of a tick that is left behind may be occupied.
+    #[inline]
     pub(crate) fn advance(&mut self, tick: u64) {
         debug_assert!(tick >= self.tick);
         debug_assert!(
@@ -69,6 +76,7 @@ impl Near {
     }
 
     /// The slot for a deadline, if the window covers it.
+    #[inline]
     pub(crate) fn slot_for(&self, deadline: u64) -> Option<usize> {
         let tick = self.clamp(deadline);
         (tick - self.tick < SLOTS as u64).then_some(slot_of(tick))
@@ -88,6 +96,7 @@ impl Near {
     }
 
     /// Whether a node in `slot` may stay there with this new deadline; lowers the bound of the slot if it may.
+    #[inline]
     pub(crate) fn readmit(&mut self, slot: usize, deadline: u64) -> bool {
         let stays = self.clamp(deadline) >= self.tick_in(slot);
         if stays {
@@ -97,33 +106,46 @@ impl Near {
     }
 
     /// The first tick that has timers, and the lower bound of their deadlines.
+    #[inline]
     pub(crate) fn first(&self) -> Option<(u64, u64)> {
         let slot = self.occupied.first_from(slot_of(self.tick))?;
         Some((self.tick_in(slot), self.slots[slot].min))
     }
 
-    /// Detaches the list of the current tick, or `None` if it is empty.
-    pub(crate) fn take_current(&mut self) -> Option<List> {
+    /// Takes the nodes of the current tick off their list, or returns `None` if there are none.
+    #[inline]
+    pub(crate) fn take_current(&mut self) -> Option<Vec<u32>> {
         let slot = slot_of(self.tick);
-        let list = std::mem::replace(&mut self.slots[slot], List::EMPTY);
-        (!list.is_empty()).then(|| {
+        (!self.slots[slot].is_empty()).then(|| {
             self.occupied.clear(slot);
-            list
+            self.slots[slot].take()
         })
     }
 
+    /// Takes the array that [`take_current`](Self::take_current) gave back for its next use, unless it is large.
+    #[inline]
+    pub(crate) fn recycle(&mut self, mut array: Vec<u32>) {
+        if array.capacity() <= KEPT {
+            array.clear();
+            self.slots[slot_of(self.tick)].lend(array);
+        }
+    }
+
     /// Empties all slots.
+    #[inline]
     pub(crate) fn clear(&mut self) {
-        self.slots.fill(List::EMPTY);
+        self.slots.fill_with(|| List::EMPTY);
         self.occupied = Occupied::default();
     }
 
     /// The tick in which a deadline is served: its own, or the current one if it has passed.
+    #[inline]
     fn clamp(&self, deadline: u64) -> u64 {
         tick_of(deadline).max(self.tick)
     }
 
     /// The tick of the window that lies in `slot`.
+    #[inline]
     fn tick_in(&self, slot: usize) -> u64 {
         self.tick + ((slot as u64).wrapping_sub(self.tick) & (SLOTS as u64 - 1))
     }
@@ -133,6 +155,7 @@ impl Near {
     clippy::cast_possible_truncation,
     reason = "the low bits are what is wanted"
 )]
+#[inline]
 fn slot_of(tick: u64) -> usize {
     tick as usize & (SLOTS - 1)
 }
@@ -145,11 +168,13 @@ struct Occupied {
 }
 
 impl Occupied {
+    #[inline]
     fn set(&mut self, slot: usize) {
         self.words[slot / 64] |= 1 << (slot % 64);
         self.summary |= 1 << (slot / 64);
     }
 
+    #[inline]
     fn clear(&mut self, slot: usize) {
         let word = &mut self.words[slot / 64];
         *word &= !(1 << (slot % 64));
@@ -159,6 +184,7 @@ impl Occupied {
     }
 
     /// The first set bit at `start` or after it, going round once.
+    #[inline]
     fn first_from(&self, start: usize) -> Option<usize> {
         let word = start / 64;
         let here = self.words[word] >> (start % 64);

@@ -1,10 +1,12 @@
-//! The timers themselves: nodes in a slab, linked by index into lists that have no order.
+//! The timers themselves: nodes in a slab, named by index on lists that have no order.
 //!
-//! A list is a head and a lower bound, a node knows which list holds it, so a node leaves its list in constant time wherever
-//! it stands.
+//! A list is an array of indices and a lower bound of the deadlines. A node knows its list and its position there, so it
+//! leaves in constant time: the last of the list takes its position. Arrays rather than links, because a tick that has come
+//! is read from end to end: the loads of all its nodes overlap, where links would have each wait for the one before it
+//! (100,000 timers in a second: 54 against 153 ns to expire each).
 //!
 //! Invariants:
-//! - **One home.** A node is on at most one list, the one that its `home` names; `prev` and `next` mean something only then.
+//! - **One home.** A node is on at most one list, the one that its `home` names, at its `position` there.
 //! - **Bound.** The `min` of a list is no later than any deadline on it. It may be earlier: cancelling or re-arming the
 //!   earliest node leaves it as it was. It is [`NEVER`] if the list is empty.
 //!
@@ -30,6 +32,7 @@ pub struct Key {
 }
 
 impl Key {
+    #[inline]
     pub(crate) fn index(self) -> u32 {
         self.index
     }
@@ -40,10 +43,7 @@ const _: () = assert!(size_of::<Option<Key>>() == 8);
 const _: () = assert!(size_of::<Node<[usize; 2]>>() == 48);
 const _: () = assert!(size_of::<Option<Node<[usize; 2]>>>() == 48);
 
-/// The end of a list.
-const NIL: u32 = u32::MAX;
-
-/// Where a node is linked, packed into four bytes.
+/// Where a node is kept, packed into four bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Home(u32);
 
@@ -66,11 +66,13 @@ impl Home {
     /// Homes below this are near slots, homes from here on far buckets.
     const FAR: u32 = 1 << 16;
 
+    #[inline]
     pub(crate) fn near(slot: usize) -> Self {
         debug_assert!(slot < Self::FAR as usize);
         Self(index_u32(slot))
     }
 
+    #[inline]
     pub(crate) fn far(bucket: usize) -> Self {
         let home = index_u32(bucket).checked_add(Self::FAR);
         Self(
@@ -79,6 +81,7 @@ impl Home {
         )
     }
 
+    #[inline]
     pub(crate) fn place(self) -> Place {
         match self {
             Self::DUE => Place::Due,
@@ -90,26 +93,41 @@ impl Home {
 }
 
 /// A set of nodes in no order.
-#[derive(Clone, Copy)]
 pub(crate) struct List {
     /// See the invariant **Bound**.
     pub(crate) min: u64,
-    head: u32,
+    indices: Vec<u32>,
 }
 
 impl List {
     pub(crate) const EMPTY: Self = Self {
         min: NEVER,
-        head: NIL,
+        indices: Vec::new(),
     };
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.head == NIL
+        self.indices.is_empty()
     }
 
     /// Lowers the bound for a node on this list whose deadline is now `deadline`.
+    #[inline]
     pub(crate) fn admit(&mut self, deadline: u64) {
         self.min = self.min.min(deadline);
+    }
+
+    /// Forgets the nodes and gives the array up for use elsewhere.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Vec<u32> {
+        self.min = NEVER;
+        std::mem::take(&mut self.indices)
+    }
+
+    /// Gives an array without nodes to an empty list.
+    #[inline]
+    pub(crate) fn lend(&mut self, array: Vec<u32>) {
+        debug_assert!(self.is_empty() && array.is_empty());
+        self.indices = array;
     }
 }
 
@@ -119,8 +137,7 @@ pub(crate) struct Node<T> {
     pub(crate) arming: u64,
     pub(crate) value: T,
     pub(crate) home: Home,
-    prev: u32,
-    next: u32,
+    position: u32,
     generation: NonZeroU32,
 }
 
@@ -146,8 +163,7 @@ impl<T> Nodes<T> {
             arming,
             value,
             home: Home::NOWHERE,
-            prev: NIL,
-            next: NIL,
+            position: 0,
             generation,
         }));
         Key { index, generation }
@@ -181,46 +197,24 @@ impl<T> Nodes<T> {
 
     /// Puts a node that is on no list onto `list`, which is the list of `home`.
     pub(crate) fn link(&mut self, list: &mut List, home: Home, index: u32) {
-        let next = list.head;
         let node = self.node_mut(index);
         node.home = home;
-        node.prev = NIL;
-        node.next = next;
+        node.position = index_u32(list.indices.len());
         list.admit(node.deadline);
-        list.head = index;
-        if next != NIL {
-            self.node_mut(next).prev = index;
-        }
+        list.indices.push(index);
     }
 
     /// Takes a node off `list`, the list of its home, and says whether the list is empty now.
     pub(crate) fn unlink(&mut self, list: &mut List, index: u32) -> bool {
-        let (prev, next) = {
-            let node = self.node(index);
-            (node.prev, node.next)
-        };
-        if next != NIL {
-            self.node_mut(next).prev = prev;
+        let position = self.node(index).position;
+        let removed = list.indices.swap_remove(position as usize);
+        debug_assert_eq!(removed, index, "one home");
+        if let Some(&moved) = list.indices.get(position as usize) {
+            self.node_mut(moved).position = position;
+        } else if list.is_empty() {
+            list.min = NEVER;
         }
-        if prev != NIL {
-            self.node_mut(prev).next = next;
-            return false;
-        }
-        debug_assert_eq!(list.head, index, "one home");
-        list.head = next;
-        if next == NIL {
-            *list = List::EMPTY;
-        }
-        next == NIL
-    }
-
-    /// Takes the first node off a list that belongs to nobody any more; the links of the others are left alone.
-    pub(crate) fn pop_detached(&self, list: &mut List) -> Option<u32> {
-        let index = list.head;
-        (index != NIL).then(|| {
-            list.head = self.node(index).next;
-            index
-        })
+        list.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -232,12 +226,14 @@ impl<T> Nodes<T> {
     }
 
     /// Gives the nodes up for their values. Later keys still differ from all earlier ones.
+    #[inline]
     pub(crate) fn take(&mut self) -> Slab<Node<T>> {
         std::mem::take(&mut self.slab)
     }
 }
 
+#[inline]
 fn index_u32(index: usize) -> u32 {
-    let index = u32::try_from(index).ok().filter(|&index| index != NIL);
+    let index = u32::try_from(index).ok().filter(|&index| index != u32::MAX);
     index.expect("fewer than 2^32 - 1 timers live at once")
 }

@@ -12,7 +12,7 @@ use crate::{
     due::Due,
     far::Far,
     near::{Near, first_tick_of, tick_of},
-    nodes::{Home, Key, List, Node, Nodes, Place},
+    nodes::{Home, Key, Node, Nodes, Place},
 };
 
 /// Timers, each with a value, ordered by their deadlines.
@@ -30,7 +30,7 @@ pub struct Wheel<T> {
 impl<T> Wheel<T> {
     /// Creates a wheel whose time begins at `start_ns`, in nanoseconds since an epoch of the caller's choice.
     ///
-    /// Allocates the slots, 16 KiB.
+    /// Allocates the slots, 32 KiB.
     #[must_use]
     pub fn new(start_ns: u64) -> Self {
         Self {
@@ -140,9 +140,10 @@ impl<T> Wheel<T> {
     /// together cost one.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let near = self.near.first().map(|(_, min)| min);
-        let far = self.far.first().map(|(_, min)| min);
-        [self.due.first(), near, far].into_iter().flatten().min()
+        let near = self.near.first().map_or(NEVER, |(_, min)| min);
+        let far = self.far.first().map_or(NEVER, |(_, min)| min);
+        let first = self.due.first().unwrap_or(NEVER).min(near).min(far);
+        (first != NEVER).then_some(first)
     }
 
     /// Removes and returns the value of the earliest timer whose deadline is not after `now_ns`.
@@ -152,8 +153,9 @@ impl<T> Wheel<T> {
     /// caller who lets values arm timers needs a limit, such as that of [`expire_into`](Self::expire_into).
     pub fn expire_next(&mut self, now_ns: u64) -> Option<T> {
         loop {
-            if let Some(list) = self.near.take_current() {
-                self.scatter(list);
+            if let Some(nodes) = self.near.take_current() {
+                self.scatter(&nodes);
+                self.near.recycle(nodes);
             }
             if let Some(value) = self.due.pop(&mut self.nodes, now_ns) {
                 return Some(value);
@@ -233,8 +235,8 @@ impl<T> Wheel<T> {
             .filter(|&bucket| first_tick_of(bucket) <= bound);
         if let Some(bucket) = far {
             self.near.advance(first_tick_of(bucket));
-            while let Some(list) = self.far.take_until(bucket) {
-                self.scatter(list);
+            while let Some(nodes) = self.far.take_until(bucket) {
+                self.scatter(&nodes);
             }
         } else {
             self.near.advance(bound.max(self.near.tick()));
@@ -242,9 +244,9 @@ impl<T> Wheel<T> {
         near.or(far).is_some()
     }
 
-    /// Moves the nodes of a detached list to where they belong: to the heap, if their tick has come.
-    fn scatter(&mut self, mut list: List) {
-        while let Some(index) = self.nodes.pop_detached(&mut list) {
+    /// Moves nodes that were taken off their list to where they belong: to the heap, if their tick has come.
+    fn scatter(&mut self, nodes: &[u32]) {
+        for &index in nodes {
             let deadline = self.nodes.node(index).deadline;
             if tick_of(deadline) <= self.near.tick() && deadline != NEVER {
                 self.due.push(&mut self.nodes, index);
