@@ -1,0 +1,211 @@
+//! The meeting point: the one place where the ring, the timer wheel and the ready queue know of each other.
+//!
+//! ```text
+//!   executor: run ≤ 64 tasks ──> tick ──> run ≤ 64 tasks ──> … ──> nothing ready ──> park ──> …
+//!
+//!   tick   no system call as a rule: reap what is there, submit if it is time, fire timers
+//!   park   submit and wait in one system call, bounded by the earliest deadline; reap; wake; fire timers
+//! ```
+//!
+//! Everything here is inlined into the executor's loop: a return right after a system call is dear.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use camshaft_executor::{Idle, Park, Unpark};
+use camshaft_io::driver::{Driver, Unparker};
+
+use crate::runtime::Spin;
+use crate::time::Timers;
+
+/// What is queued is submitted after this many ticks of the executor at the latest (64 polls each)…
+const TICKS_TO_SUBMIT: u32 = 4;
+/// …or after this long, in nanoseconds.
+const NANOS_TO_SUBMIT: u64 = 50_000;
+/// The longest adaptive spin, in nanoseconds.
+const SPIN_NANOS: u64 = 50_000;
+/// Waits that were longer count as this long for the adaptive spin, so that it recovers quickly from a pause.
+const LONG_WAIT_NANOS: u64 = 4 * SPIN_NANOS;
+
+/// Parks the executor in the ring, and fires timers.
+pub(crate) struct Loop {
+    driver: Driver,
+    timers: Rc<Timers>,
+    spin: Spin,
+    ticks: Cell<u32>,
+    /// When the ring was last entered, in nanoseconds of the clock.
+    entered: Cell<u64>,
+    /// How long the last waits were, as a moving average in nanoseconds.
+    usual_wait: Cell<u64>,
+    parked: Cell<u64>,
+}
+
+impl Loop {
+    pub(crate) fn new(driver: Driver, timers: Rc<Timers>, spin: Spin) -> Self {
+        Self {
+            driver,
+            timers,
+            spin,
+            ticks: Cell::new(0),
+            entered: Cell::new(0),
+            usual_wait: Cell::new(LONG_WAIT_NANOS),
+            parked: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    pub(crate) fn timers(&self) -> &Rc<Timers> {
+        &self.timers
+    }
+
+    /// The time that was spent waiting.
+    pub(crate) fn parked(&self) -> Duration {
+        Duration::from_nanos(self.parked.get())
+    }
+
+    /// Waits in the kernel until something happens, at most until `deadline`.
+    #[inline(always)]
+    fn wait(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>) {
+        let until_deadline = deadline.map(|at| Duration::from_nanos(at - now));
+        let limit = match (until_deadline, idle.limit()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let waited = if idle.announce() {
+            self.driver.park(limit)
+        } else {
+            self.driver.turn()
+        };
+        expect_ring(waited);
+    }
+
+    /// Submits, and then looks for events in user space for a while. Returns whether there was one.
+    #[inline(always)]
+    fn spin(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>) -> bool {
+        let longest = match self.spin {
+            Spin::Off => return false,
+            Spin::Adaptive if self.usual_wait.get() > SPIN_NANOS => return false,
+            Spin::Adaptive => SPIN_NANOS,
+            // Memory is to be given back, which the executor does when the park returns.
+            Spin::Always => idle.limit().map_or(u64::MAX, |limit| {
+                u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
+            }),
+        };
+        let end = now
+            .saturating_add(longest)
+            .min(deadline.unwrap_or(u64::MAX));
+        expect_ring(self.driver.turn());
+        loop {
+            for _ in 0..32 {
+                if self.driver.is_ready() || self.driver.has_reaped() {
+                    expect_ring(self.driver.turn());
+                    if self.driver.has_reaped() {
+                        return true;
+                    }
+                }
+                if idle.has_remote() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if self.timers.now() >= end {
+                return self.spin == Spin::Always || deadline.is_some_and(|at| at <= end);
+            }
+        }
+    }
+
+    /// Parks with a paused clock: if nothing happens by itself, time jumps to the next deadline.
+    #[cold]
+    fn park_paused(&self, idle: &Idle<'_>) {
+        expect_ring(self.driver.turn());
+        let mut happened = self.driver.deliver();
+        happened |= self.timers.fire(self.timers.now());
+        // In this order: a blocking closure is counted until its wake can be seen.
+        if happened || idle.blocking_in_flight() > 0 || idle.has_remote() || !self.timers.skip() {
+            if !happened && !idle.has_remote() {
+                self.wait(idle, 0, None);
+                self.driver.deliver();
+            }
+        }
+    }
+}
+
+impl Park for Loop {
+    #[inline(always)]
+    fn tick(&self) {
+        let queued = self.driver.has_queued();
+        let timed = !self.timers.is_empty();
+        let now = if queued || timed {
+            self.timers.now()
+        } else {
+            0
+        };
+        let ticks = self.ticks.get() + 1;
+        let overdue = queued
+            && (ticks >= TICKS_TO_SUBMIT
+                || now.saturating_sub(self.entered.get()) >= NANOS_TO_SUBMIT);
+        let entered = expect_ring(self.driver.tick(overdue));
+        if entered {
+            self.entered.set(now);
+        }
+        self.ticks.set(if entered { 0 } else { ticks });
+        self.driver.deliver();
+        if timed {
+            self.timers.fire(now);
+        }
+    }
+
+    #[inline(always)]
+    fn park(&self, idle: &Idle<'_>) {
+        if self.timers.is_paused() {
+            return self.park_paused(idle);
+        }
+        let before = self.timers.now();
+        let deadline = self.timers.next_deadline();
+        if deadline.is_some_and(|at| at <= before) {
+            expect_ring(self.driver.turn());
+        } else if !self.spin(idle, before, deadline) {
+            self.wait(idle, before, deadline);
+        }
+        let after = self.timers.now();
+        self.ticks.set(0);
+        self.entered.set(after);
+        let waited = after - before;
+        self.parked.set(self.parked.get() + waited);
+        let usual = self.usual_wait.get() * 7 + waited.min(LONG_WAIT_NANOS);
+        self.usual_wait.set(usual / 8);
+        self.driver.deliver();
+        self.timers.fire(after);
+    }
+
+    fn unparker(&self) -> Arc<dyn Unpark> {
+        Arc::new(Event(self.driver.unparker()))
+    }
+}
+
+struct Event(Arc<Unparker>);
+
+impl Unpark for Event {
+    fn unpark(&self) {
+        self.0.unpark();
+    }
+}
+
+/// Panics if the ring is broken: nothing can be waited for any more.
+#[inline(always)]
+fn expect_ring<T>(result: std::io::Result<T>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => broken(&error),
+    }
+}
+
+#[cold]
+fn broken(error: &std::io::Error) -> ! {
+    panic!("camshaft: the io_uring of this runtime is broken: {error}");
+}

@@ -1,0 +1,183 @@
+//! The settings of a runtime.
+
+use std::cell::Cell;
+use std::env;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use camshaft_executor::{Executor, blocking};
+use camshaft_io::driver::{Config, Driver};
+
+use super::Runtime;
+use crate::driver::Loop;
+use crate::time::Timers;
+
+/// The environment variable that beats [`Builder::backend`].
+const VARIABLE: &str = "CAMSHAFT_BACKEND";
+
+/// What does the I/O.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The best that the system offers.
+    #[default]
+    Auto,
+    /// io_uring.
+    IoUring,
+    /// epoll. Not part of this version: a runtime that asks for it can't be built.
+    Epoll,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+/// Whether the runtime looks for events in user space before it waits in the kernel.
+///
+/// Waking a thread that waits in the kernel takes 10 µs and more. A spin answers sooner, and costs a core meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spin {
+    /// Waits in the kernel at once.
+    #[default]
+    Off,
+    /// Spins for at most 50 µs, and only while recent waits were shorter than that.
+    Adaptive,
+    /// Never waits in the kernel: one core is busy all the time.
+    Always,
+}
+
+/// Builds a [`Runtime`].
+///
+/// # Examples
+///
+/// ```
+/// use camshaft::runtime::{Backend, Builder, Spin};
+///
+/// let runtime = Builder::new()
+///     .name("acceptor")
+///     .backend(Backend::IoUring)
+///     .spin(Spin::Adaptive)
+///     .ring_entries(256)
+///     .build()?;
+/// assert_eq!(runtime.backend(), Backend::IoUring);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    backend: Backend,
+    spin: Spin,
+    ring_entries: Option<u32>,
+    paused_clock: bool,
+    name: Option<String>,
+}
+
+impl Builder {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what does the I/O. The environment variable `CAMSHAFT_BACKEND` (`auto`, `io_uring` or `epoll`) beats it.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Sets whether the runtime spins before it waits.
+    pub fn spin(mut self, spin: Spin) -> Self {
+        self.spin = spin;
+        self
+    }
+
+    /// Sets how many submissions the ring holds before they must be handed to the kernel; 1024 if not set. It is rounded
+    /// up to a power of two and clamped to what the kernel allows. Any size works with any number of operations.
+    pub fn ring_entries(mut self, entries: u32) -> Self {
+        self.ring_entries = Some(entries);
+        self
+    }
+
+    /// Stops the clock: time moves only by [`advance`](crate::time::advance), or to the next deadline when every task
+    /// waits. For tests.
+    pub fn paused_clock(mut self, paused: bool) -> Self {
+        self.paused_clock = paused;
+        self
+    }
+
+    /// Names the runtime, for its panics and for debugging.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Builds the runtime on this thread.
+    ///
+    /// # Errors
+    ///
+    /// That the system refuses io_uring, with the reason and what to change; that the descriptors are exhausted; that
+    /// `CAMSHAFT_BACKEND` has no meaning, or asks for a backend that is not there.
+    pub fn build(self) -> io::Result<Runtime> {
+        if chosen(self.backend, env::var_os(VARIABLE).as_deref())? == Backend::Epoll {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the epoll backend is not part of this version of camshaft; use io_uring",
+            ));
+        }
+        let mut config = Config {
+            offload: Arc::new(blocking::run),
+            ..Config::default()
+        };
+        if let Some(entries) = self.ring_entries {
+            config.entries = entries;
+        }
+        let driver = Driver::new(&config)?;
+        let park = Loop::new(driver, Timers::new(self.paused_clock), self.spin);
+        Ok(Runtime {
+            executor: match self.name {
+                Some(name) => Executor::with_name(park, name),
+                None => Executor::new(park),
+            },
+            backend: Backend::IoUring,
+            ran: Cell::default(),
+            running: Cell::default(),
+        })
+    }
+}
+
+/// What the environment asks for, or else the builder.
+fn chosen(built: Backend, variable: Option<&OsStr>) -> io::Result<Backend> {
+    match variable.map(|word| word.to_string_lossy()).as_deref() {
+        None | Some("") => Ok(built),
+        Some("auto") => Ok(Backend::Auto),
+        Some("io_uring") => Ok(Backend::IoUring),
+        Some("epoll") => Ok(Backend::Epoll),
+        Some(word) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{VARIABLE} is {word:?}; it must be auto, io_uring or epoll"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_beats_the_builder_and_must_make_sense() {
+        let chosen = |word: &str| chosen(Backend::IoUring, Some(OsStr::new(word)));
+        assert_eq!(chosen("epoll").unwrap(), Backend::Epoll);
+        assert_eq!(chosen("").unwrap(), Backend::IoUring);
+        let error = chosen("kqueue").unwrap_err().to_string();
+        assert!(
+            error.contains(VARIABLE) && error.contains("kqueue"),
+            "{error}"
+        );
+    }
+}

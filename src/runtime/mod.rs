@@ -1,0 +1,167 @@
+//! The runtime: an executor, a ring and a timer wheel on one thread.
+
+mod builder;
+mod metrics;
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::time::Instant;
+
+use camshaft_executor::{Executor, JoinHandle};
+use camshaft_io::driver::Report;
+
+pub use self::builder::{Backend, Builder, Spin};
+pub use self::metrics::Metrics;
+pub use camshaft_executor::Handle;
+
+use crate::driver::Loop;
+
+/// A runtime on the thread that built it.
+///
+/// It can be run again and again; tasks that are not done live on between the runs. Dropping it drops them, on this
+/// thread, and waits until the kernel has let go of their buffers.
+///
+/// # Examples
+///
+/// ```
+/// use camshaft::runtime::Builder;
+///
+/// let runtime = Builder::new().name("worker").build()?;
+/// let task = runtime.spawn(async { 42 });
+/// assert_eq!(runtime.block_on(task).unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Runtime {
+    executor: Executor<Loop>,
+    backend: Backend,
+    /// The time spent in `block_on` before the current run.
+    ran: Cell<std::time::Duration>,
+    running: Cell<Option<Instant>>,
+}
+
+impl Runtime {
+    /// Runs a future until it is done, and the tasks of this runtime meanwhile.
+    ///
+    /// The future may borrow and need not be `Send`.
+    ///
+    /// # Panics
+    ///
+    /// If the thread is already running a runtime; in a process that was forked since it was built; if the ring breaks;
+    /// and with the panic of the future itself. The runtime stays usable.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _context = self.enter();
+        let _running = Running::new(self);
+        self.executor.block_on(future)
+    }
+
+    /// Spawns a task. It runs whenever [`block_on`](Self::block_on) does.
+    ///
+    /// # Panics
+    ///
+    /// In a process that was forked since the runtime was built.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.executor.spawn(future)
+    }
+
+    /// A handle that spawns tasks here from any thread.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.executor.handle()
+    }
+
+    /// What the runtime has done so far.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let tasks = self.executor.stats();
+        let ring = self.park().driver().stats();
+        let parked = self.park().parked();
+        let running = self.running.get().map(|since| since.elapsed());
+        Metrics {
+            tasks: tasks.tasks,
+            polls: tasks.polls,
+            wakes_local: tasks.wakes_local,
+            wakes_remote: tasks.wakes_remote,
+            enters: ring.enters,
+            ops_submitted: ring.submitted,
+            ops_completed: ring.completed,
+            ops_cancelled: ring.cancelled,
+            timers_fired: self.park().timers().fired(),
+            busy: (self.ran.get() + running.unwrap_or_default()).saturating_sub(parked),
+            parked,
+        }
+    }
+
+    /// What does the I/O; never [`Backend::Auto`].
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Which ways to do I/O were tried, and why some were refused. Displays as a few lines.
+    #[must_use]
+    pub fn backend_report(&self) -> &Report {
+        self.park().driver().report()
+    }
+
+    fn park(&self) -> &Loop {
+        self.executor.park()
+    }
+
+    /// Makes this runtime's ring and clock those of the thread.
+    fn enter(&self) -> Context {
+        Context {
+            _timers: self.park().timers().enter(),
+            _driver: self.park().driver().enter(),
+        }
+    }
+}
+
+/// The thread's ring and clock are those of a runtime as long as this lives.
+struct Context {
+    _timers: crate::time::Entered,
+    _driver: camshaft_io::driver::Entered,
+}
+
+impl Drop for Runtime {
+    /// Drops all tasks, cancels their operations, waits until the kernel is done with their memory, and closes the ring.
+    fn drop(&mut self) {
+        let _context = self.enter();
+        self.executor.close();
+        self.park().driver().shutdown();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("name", &self.executor.name())
+            .field("backend", &self.backend)
+            .field("metrics", &self.metrics())
+            .finish()
+    }
+}
+
+/// Counts the time in `block_on`.
+struct Running<'a>(&'a Runtime);
+
+impl<'a> Running<'a> {
+    fn new(runtime: &'a Runtime) -> Self {
+        if runtime.running.get().is_none() {
+            runtime.running.set(Some(Instant::now()));
+        }
+        Self(runtime)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(since) = self.0.running.take() {
+            self.0.ran.set(self.0.ran.get() + since.elapsed());
+        }
+    }
+}

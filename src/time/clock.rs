@@ -1,0 +1,245 @@
+//! The clock of a runtime and the timers that hang on it.
+//!
+//! Invariant **NO-BORROW**: wakers are called and dropped only when the wheel is not borrowed, for they may arm timers.
+
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use camshaft_executor::yield_now;
+use camshaft_timer::{Key, NEVER, Wheel};
+
+use super::Instant;
+
+/// The most timers that fire before tasks run again.
+const BATCH: usize = 1024;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
+}
+
+/// The moment from which all wheels of the process count.
+fn epoch() -> std::time::Instant {
+    static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
+    *EPOCH.get_or_init(std::time::Instant::now)
+}
+
+/// Nanoseconds since the epoch; [`NEVER`] for what does not fit.
+pub(super) fn to_nanos(instant: std::time::Instant) -> u64 {
+    let since = instant.saturating_duration_since(epoch());
+    u64::try_from(since.as_nanos()).unwrap_or(NEVER)
+}
+
+pub(super) fn from_nanos(nanos: u64) -> std::time::Instant {
+    epoch() + Duration::from_nanos(nanos)
+}
+
+/// The wheel of a runtime, and its clock.
+pub(crate) struct Timers {
+    wheel: RefCell<Wheel<Waker>>,
+    /// The time of a clock that is paused, in nanoseconds since the epoch.
+    paused: Option<Cell<u64>>,
+    due: Cell<Vec<Waker>>,
+    fired: Cell<u64>,
+}
+
+impl Timers {
+    pub(crate) fn new(paused: bool) -> Rc<Self> {
+        let now = to_nanos(std::time::Instant::now());
+        Rc::new(Self {
+            wheel: RefCell::new(Wheel::new(now)),
+            paused: paused.then(|| Cell::new(now)),
+            due: Cell::default(),
+            fired: Cell::new(0),
+        })
+    }
+
+    /// The time in nanoseconds since the epoch.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        match &self.paused {
+            None => to_nanos(std::time::Instant::now()),
+            Some(now) => now.get(),
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wheel.borrow().is_empty()
+    }
+
+    /// Until when nothing is due; see [`Wheel::next_deadline`].
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.wheel.borrow().next_deadline()
+    }
+
+    /// The number of timers that have fired.
+    pub(crate) fn fired(&self) -> u64 {
+        self.fired.get()
+    }
+
+    /// Wakes the tasks whose deadlines have come, at most [`BATCH`] of them. Returns whether there were any.
+    #[inline]
+    pub(crate) fn fire(&self, now: u64) -> bool {
+        match self.next_deadline() {
+            Some(deadline) if deadline <= now => self.fire_due(now),
+            _ => false,
+        }
+    }
+
+    fn fire_due(&self, now: u64) -> bool {
+        let mut due = Rest {
+            timers: self,
+            wakers: self.due.take(),
+        };
+        let before = due.wakers.len();
+        let count = self
+            .wheel
+            .borrow_mut()
+            .expire_into(now, BATCH, &mut due.wakers);
+        self.fired.set(self.fired.get() + count as u64);
+        // Popped from the back, so that those that a panicking waker leaves behind are still in order.
+        due.wakers[before..].reverse();
+        due.wakers.rotate_left(before);
+        while let Some(waker) = due.wakers.pop() {
+            waker.wake();
+        }
+        before + count > 0
+    }
+
+    /// Jumps to the next deadline, if the clock is paused and there is one.
+    pub(crate) fn skip(&self) -> bool {
+        match (&self.paused, self.next_deadline()) {
+            (Some(now), Some(deadline)) => {
+                now.set(now.get().max(deadline));
+                self.fire(now.get());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes this the clock of the thread until the guard is dropped.
+    pub(crate) fn enter(self: &Rc<Self>) -> Entered {
+        Entered {
+            previous: CURRENT.replace(Some(self.clone())),
+        }
+    }
+
+    /// The timers of the runtime that the thread is in.
+    #[inline]
+    pub(super) fn current() -> Option<Rc<Self>> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok()?
+    }
+
+    #[inline]
+    pub(super) fn insert(&self, deadline: u64, waker: Waker) -> Key {
+        self.wheel.borrow_mut().insert(deadline, waker)
+    }
+
+    #[inline]
+    pub(super) fn cancel(&self, key: Key) {
+        let waker = self.wheel.borrow_mut().cancel(key);
+        drop(waker);
+    }
+
+    #[inline]
+    pub(super) fn reset(&self, key: Key, deadline: u64) -> bool {
+        self.wheel.borrow_mut().reset(key, deadline)
+    }
+
+    pub(super) fn is_fired(&self, key: Key) -> bool {
+        self.wheel.borrow().get(key).is_none()
+    }
+
+    /// Whether the timer has fired; if not, remembers whom to wake.
+    #[inline]
+    pub(super) fn poll(&self, key: Key, cx: &Context<'_>) -> Poll<()> {
+        let mut wheel = self.wheel.borrow_mut();
+        let Some(waker) = wheel.get_mut(key) else {
+            return Poll::Ready(());
+        };
+        if !waker.will_wake(cx.waker()) {
+            let old = mem::replace(waker, cx.waker().clone());
+            drop(wheel);
+            drop(old);
+        }
+        Poll::Pending
+    }
+}
+
+/// The wakers that are being called. If one panics, the rest is kept for the next time.
+struct Rest<'a> {
+    timers: &'a Timers,
+    wakers: Vec<Waker>,
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.timers.due.set(mem::take(&mut self.wakers));
+    }
+}
+
+/// Restores the previous clock of the thread when dropped.
+pub(crate) struct Entered {
+    previous: Option<Rc<Timers>>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let previous = self.previous.take();
+        // A thread that is ending has no current clock any more.
+        let left = CURRENT.try_with(|current| current.replace(previous));
+        drop(left);
+    }
+}
+
+/// Moves a paused clock forward by `duration`. Timers that come due on the way fire one after the other, each at its own
+/// time, and the tasks that they wake run in between.
+///
+/// # Panics
+///
+/// If the clock of the runtime is not paused (see [`Builder::paused_clock`](crate::runtime::Builder::paused_clock)), or
+/// outside of a runtime.
+///
+/// # Cancellation
+///
+/// Strict: the clock stays where it has got to.
+///
+/// # Examples
+///
+/// ```
+/// use camshaft::time::{Duration, Instant, advance};
+///
+/// let runtime = camshaft::runtime::Builder::new().paused_clock(true).build()?;
+/// runtime.block_on(async {
+///     let before = Instant::now();
+///     advance(Duration::from_secs(3600)).await;
+///     assert_eq!(before.elapsed(), Duration::from_secs(3600));
+/// });
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub async fn advance(duration: Duration) {
+    let timers = Timers::current().expect(
+        "camshaft: advance was called outside of a runtime; call it from a future that a runtime with a paused clock runs",
+    );
+    let now = timers.paused.as_ref().expect(
+        "camshaft: advance needs a paused clock; build the runtime with paused_clock(true)",
+    );
+    let target = to_nanos((Instant::now() + duration).into_std());
+    while let Some(deadline) = timers.next_deadline().filter(|at| *at <= target) {
+        now.set(now.get().max(deadline));
+        timers.fire(now.get());
+        yield_now().await;
+    }
+    now.set(now.get().max(target));
+    yield_now().await;
+}
