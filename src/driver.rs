@@ -125,12 +125,14 @@ impl Loop {
         expect_ring(self.driver.turn());
         let mut happened = self.driver.deliver();
         happened |= self.timers.fire(self.timers.now());
+        if happened {
+            return;
+        }
         // In this order: a blocking closure is counted until its wake can be seen.
-        if happened || idle.blocking_in_flight() > 0 || idle.has_remote() || !self.timers.skip() {
-            if !happened && !idle.has_remote() {
-                self.wait(idle, 0, None);
-                self.driver.deliver();
-            }
+        let quiet = idle.blocking_in_flight() == 0 && !idle.has_remote();
+        if !quiet || !self.timers.skip() {
+            self.wait(idle, 0, None);
+            self.driver.deliver();
         }
     }
 }

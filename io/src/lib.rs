@@ -18,6 +18,7 @@
 
 pub mod buf;
 pub mod driver;
+mod fork;
 pub mod fs;
 pub mod net;
 mod offload;

@@ -36,6 +36,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::fork;
+
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
@@ -130,6 +132,8 @@ pub(crate) struct Inner {
     unparker: Arc<Unparker>,
     watching: Cell<bool>,
     closed: Cell<bool>,
+    /// The fork generation that it was made in; see [`fork`].
+    generation: u32,
     stats: Cell<Stats>,
     offload: Offload,
     report: Report,
@@ -147,6 +151,7 @@ impl Driver {
             completions: config.entries.saturating_mul(4).max(LEAST_COMPLETIONS),
             best: config.best,
         };
+        fork::watch();
         let (ring, mut report) = Ring::new(shape).map_err(|(error, _)| error)?;
         let mut inner = Inner {
             unparker: Arc::new(Unparker::new()?),
@@ -159,6 +164,7 @@ impl Driver {
             lent: RefCell::default(),
             watching: Cell::new(false),
             closed: Cell::new(false),
+            generation: fork::generation(),
             stats: Cell::default(),
             offload: config.offload.clone(),
             report: Report::default(),
@@ -254,12 +260,26 @@ impl Driver {
         inner.submit_and_wait(wait, if wait == 1 { limit } else { None })
     }
 
-    /// Wakes the tasks whose operations completed, and hands the completions of dropped futures to where they belong.
-    /// To be called after the other calls, when nothing is borrowed.
+    /// Whether something waits to be submitted.
     #[inline(always)]
-    pub fn deliver(&self) {
+    pub fn has_queued(&self) -> bool {
+        self.inner.ring.queued() > 0 || !self.inner.cancels.borrow().is_empty()
+    }
+
+    /// Whether there is something to [`deliver`](Self::deliver).
+    #[inline(always)]
+    pub fn has_reaped(&self) -> bool {
+        !self.inner.wakes.borrow().is_empty() || !self.inner.heirs.borrow().is_empty()
+    }
+
+    /// Wakes the tasks whose operations completed, and hands the completions of dropped futures to where they belong.
+    /// To be called after the other calls, when nothing is borrowed. Returns whether there was anything.
+    #[inline(always)]
+    pub fn deliver(&self) -> bool {
+        let any = self.has_reaped();
         self.inner.inherit();
         self.inner.wake();
+        any
     }
 
     /// Cancels every operation and waits until the kernel uses none of their memory any more.
@@ -267,7 +287,7 @@ impl Driver {
     /// If it does not let go within ten seconds (a read of a file system that hangs), the ring and that memory are leaked,
     /// with a line on standard error.
     pub fn shutdown(&self) {
-        if !self.inner.closed.replace(true) {
+        if !self.inner.closed.replace(true) && !self.inner.is_forked() {
             let _entered = self.enter();
             if !self.inner.drain() {
                 mem::forget(self.inner.clone());
@@ -300,7 +320,7 @@ impl Drop for Entered {
     }
 }
 
-/// The driver that is current on this thread.
+/// The driver that is current on this thread. `None` also in a forked child, where it must not be touched.
 #[inline]
 pub(crate) fn current() -> Option<Rc<Inner>> {
     let inner = CURRENT.get();
@@ -310,7 +330,8 @@ pub(crate) fn current() -> Option<Rc<Inner>> {
     // SAFETY: `CURRENT` was made from an `Rc` that an `Entered` on this thread keeps alive while it is set.
     unsafe { Rc::increment_strong_count(inner) };
     // SAFETY: the count that was just added is the one that this `Rc` owns.
-    Some(unsafe { Rc::from_raw(inner) })
+    let inner = unsafe { Rc::from_raw(inner) };
+    (!inner.is_forked()).then_some(inner)
 }
 
 /// The driver that is current on this thread, for a future that is polled.
@@ -319,13 +340,18 @@ pub(crate) fn current() -> Option<Rc<Inner>> {
 pub(crate) fn expect_current() -> Rc<Inner> {
     current().unwrap_or_else(|| {
         panic!(
-            "an I/O operation of camshaft was polled outside of a camshaft runtime; run the future with \
-             camshaft::block_on or Runtime::block_on"
+            "an I/O operation of camshaft was polled outside of a camshaft runtime, or in a process that was forked \
+             from it; run the future with camshaft::block_on or Runtime::block_on"
         )
     })
 }
 
 impl Inner {
+    #[inline]
+    fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
     /// Queues a request. `Pending`: the queue is full, and the waker will be called when there is room.
     ///
     /// # Safety
@@ -578,7 +604,8 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // A driver that was dropped without `shutdown` (its owner panicked, say) must not free what the kernel uses.
-        if !self.closed.get() && self.table.get_mut().in_flight() > 0 && !self.drain() {
+        let busy = self.table.get_mut().in_flight() > 0;
+        if busy && !self.closed.get() && !self.is_forked() && !self.drain() {
             mem::forget(self.table.take());
             mem::forget(self.lent.take());
         }
