@@ -13,6 +13,15 @@
 //! heap whose cancelled entries stay until they come up. The heap does less than is asked: it keeps the memory of what was
 //! cancelled, without bound if nothing expires; in `churn` and `pair` it is swept when half of it is stale.
 //!
+//! One run, in ns, on a busy guest with two cores (Linux 6.18, AMD EPYC, rustc 1.95); take the ratios from it:
+//!
+//! | group | live | wheel | btree | heap |
+//! |---|---|---|---|---|
+//! | `pair` | 1k / 100k / 1M | 25 / 17 / 20 | 115 / 384 / 1036 | 36 / 53 / 57 |
+//! | `churn` | 1k / 100k / 1M | 7 / 60 / 186 | 208 / 761 / 2563 | 42 / 46 / 137 |
+//! | `push` | 1k / 100k / 1M | 16 / 72 / 281 | 200 / 687 / 1924 | 20 / 42 / 214 |
+//! | `fire` | 1k / 100k / 1M | 361 / 220 / 351 | 208 / 273 / 908 | 53 / 130 / 767 |
+//!
 //! Left out: the clock, wakers (the payload is two words) and the runtime's own work. The choice of random timers is inside
 //! the timed part, about 2 ns. Read ratios within one run, not nanoseconds across machines.
 

@@ -19,7 +19,7 @@
 //! | `later` | 66 | arm a live timer anew for a later time |
 //! | `earlier` | 226 | arm a live timer anew for an earlier time |
 //! | `next` | 68 | ask for the next deadline |
-//! | `idle` | 139 | look for due timers where there are none |
+//! | `idle` | 137 | look for due timers where there are none |
 //! | `expire` | 324 | fire a timer, 10 of them in each tick |
 //!
 //! Arrays have grown to the size they need and random times are drawn before the counting begins.

@@ -102,6 +102,10 @@ impl Due {
 
     #[cfg(test)]
     pub(crate) fn entries(&self) -> usize {
+        assert!(
+            self.stale <= self.heap.len(),
+            "more is counted as stale than there is"
+        );
         self.heap.len()
     }
 }

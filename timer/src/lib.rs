@@ -13,10 +13,11 @@
 //!           └─ u64::MAX: in no list
 //! ```
 //!
-//! A timer is a node in a slab, linked by index into one list: that of its near slot or of its far bucket. Lists are not
+//! A timer is a node in a slab, and its index stands on one list: that of its near slot or of its far bucket. Lists are not
 //! ordered. Only a tick that has come is drained into a small heap, so full nanosecond order costs the logarithm of the
-//! timers in *one* tick (about a millisecond), not of all timers. A timer passes from far to near at most once, because a
-//! bucket is exactly as wide as the wheel.
+//! timers in *one* tick (about a millisecond), not of all timers. A timer passes from far to near once, and once more for
+//! each time that it was re-armed there, because a bucket is exactly as wide as the wheel. All timers of a bucket pass at
+//! once: with a million of them in the same second, the first to be due waits for that, some tens of milliseconds.
 //!
 //! | operation | cost |
 //! |---|---|

@@ -3,7 +3,7 @@
 //! A list is an array of indices and a lower bound of the deadlines. A node knows its list and its position there, so it
 //! leaves in constant time: the last of the list takes its position. Arrays rather than links, because a tick that has come
 //! is read from end to end: the loads of all its nodes overlap, where links would have each wait for the one before it
-//! (100,000 timers in a second: 54 against 153 ns to expire each).
+//! (100,000 timers within a second: about 60 ns to expire each, against 170).
 //!
 //! Invariants:
 //! - **One home.** A node is on at most one list, the one that its `home` names, at its `position` there.

@@ -160,8 +160,8 @@ impl<T> Wheel<T> {
             if let Some(value) = self.due.pop(&mut self.nodes, now_ns) {
                 return Some(value);
             }
-            // What is left in the heap is in the current tick, so `now_ns` has not come to the end of it.
-            if self.due.first().is_some() || !self.advance(tick_of(now_ns)) {
+            // With something left in the heap, `now_ns` lies in the current tick or before it, and there is nowhere to go.
+            if !self.advance(tick_of(now_ns)) {
                 return None;
             }
         }
@@ -219,7 +219,7 @@ impl<T> Wheel<T> {
     }
 
     /// Goes to the next tick that has timers and is not after `last`, and readies them if they are far; without one, goes to
-    /// `last` and returns `false`. The heap and the current slot must be empty.
+    /// `last` and returns `false`. The current slot must be empty, and so must the heap if `last` is a later tick.
     fn advance(&mut self, last: u64) -> bool {
         let near = self
             .near
