@@ -1,0 +1,86 @@
+//! compio on io_uring: one issuer, completions run when it asks for them.
+
+use std::future::Future;
+use std::io;
+use std::net;
+use std::time::Duration;
+
+use compio::BufResult;
+use compio::driver::ProactorBuilder;
+use compio::io::{AsyncRead, AsyncWriteExt};
+use compio::net::{TcpListener, TcpStream};
+use compio::runtime::RuntimeBuilder;
+
+use super::Runtime;
+use crate::tasks::{Sleeps, Tasks, yield_by_wake};
+use crate::workload::Load;
+
+pub(super) struct Compio;
+
+impl Tasks for Compio {
+    fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> io::Result<T> {
+        let mut proactor = ProactorBuilder::new();
+        proactor
+            .capacity(4096)
+            .single_issuer(true)
+            .defer_taskrun(true);
+        Ok(RuntimeBuilder::new()
+            .with_proactor(proactor)
+            .build()?
+            .block_on(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let handle = compio::runtime::spawn(future);
+        async move {
+            handle
+                .await
+                .unwrap_or_else(|_| unreachable!("no task here panics or is cancelled"))
+        }
+    }
+
+    fn detach(future: impl Future<Output = ()> + 'static) {
+        compio::runtime::spawn(future).detach();
+    }
+
+    fn yield_now() -> impl Future<Output = ()> {
+        yield_by_wake()
+    }
+}
+
+impl Sleeps for Compio {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        compio::time::sleep(duration)
+    }
+}
+
+impl Runtime for Compio {
+    fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
+        Self::run(async move {
+            let listener = TcpListener::from_std(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                Self::detach(echo(stream, load));
+            }
+        })?
+    }
+}
+
+async fn echo(mut stream: TcpStream, load: Load) {
+    let mut buffer = Vec::with_capacity(load.buffer);
+    loop {
+        let BufResult(result, filled) = stream.read(buffer).await;
+        let Ok(1..) = result else { return };
+        let BufResult(result, written) = stream.write_all(filled).await;
+        if result.is_err() || load.once {
+            return;
+        }
+        buffer = written;
+        // A read counts from the start but only ever raises the length.
+        buffer.clear();
+    }
+}

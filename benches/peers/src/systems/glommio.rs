@@ -1,0 +1,70 @@
+//! glommio: one unpinned executor (the process is pinned already) and its futures-io streams.
+
+use std::future::Future;
+use std::io;
+use std::net;
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use glommio::net::{TcpListener, TcpStream};
+use glommio::{LocalExecutorBuilder, Placement, timer};
+
+use super::Runtime;
+use crate::tasks::{Sleeps, Tasks};
+use crate::workload::Load;
+
+pub(super) struct Glommio;
+
+impl Tasks for Glommio {
+    fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> io::Result<T> {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .ring_depth(4096)
+            .make()?;
+        Ok(executor.run(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        glommio::spawn_local(future)
+    }
+
+    fn detach(future: impl Future<Output = ()> + 'static) {
+        drop(glommio::spawn_local(future).detach());
+    }
+
+    async fn yield_now() {
+        glommio::executor().yield_now().await;
+    }
+}
+
+impl Sleeps for Glommio {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        timer::sleep(duration)
+    }
+}
+
+impl Runtime for Glommio {
+    fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
+        Self::run(async move {
+            // SAFETY: the descriptor is a listening socket that is handed over.
+            let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
+            loop {
+                let stream = listener.accept().await?;
+                Self::detach(echo(stream, load));
+            }
+        })?
+    }
+}
+
+async fn echo(mut stream: TcpStream, load: Load) {
+    let mut buffer = vec![0; load.buffer];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        if stream.write_all(&buffer[..count]).await.is_err() || load.once {
+            return;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! smol on one thread: a `LocalExecutor` under `smol::block_on`, which polls the reactor itself; the reactor's helper
+//! thread exists but has nothing to do meanwhile. Its CPU time and memory count.
+
+use std::future::Future;
+use std::io;
+use std::net;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, LocalExecutor, Timer};
+
+use super::Runtime;
+use crate::tasks::{Sleeps, Tasks};
+use crate::workload::Load;
+
+thread_local! {
+    static EXECUTOR: LocalExecutor<'static> = const { LocalExecutor::new() };
+}
+
+pub(super) struct Smol;
+
+impl Tasks for Smol {
+    fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> io::Result<T> {
+        Ok(EXECUTOR.with(|executor| smol::block_on(executor.run(future))))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        EXECUTOR.with(|executor| executor.spawn(future))
+    }
+
+    fn detach(future: impl Future<Output = ()> + 'static) {
+        EXECUTOR.with(|executor| executor.spawn(future).detach());
+    }
+
+    fn yield_now() -> impl Future<Output = ()> {
+        smol::future::yield_now()
+    }
+}
+
+impl Sleeps for Smol {
+    async fn sleep(duration: Duration) {
+        Timer::after(duration).await;
+    }
+}
+
+impl Runtime for Smol {
+    fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
+        Self::run(async move {
+            let listener = Async::new(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                Self::detach(echo(stream, load));
+            }
+        })?
+    }
+}
+
+async fn echo(mut stream: Async<net::TcpStream>, load: Load) {
+    let mut buffer = vec![0; load.buffer];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        if stream.write_all(&buffer[..count]).await.is_err() || load.once {
+            return;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! tokio: its current-thread scheduler as a `LocalRuntime`, and `AsyncReadExt`/`AsyncWriteExt`.
+
+use std::future::Future;
+use std::io;
+use std::net;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::task;
+use tokio::time;
+
+use super::Runtime;
+use crate::tasks::{Sleeps, Tasks};
+use crate::workload::Load;
+
+pub(super) struct Tokio;
+
+impl Tasks for Tokio {
+    fn run<T: 'static>(future: impl Future<Output = T> + 'static) -> io::Result<T> {
+        Ok(Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())?
+            .block_on(future))
+    }
+
+    fn spawn<F>(future: F) -> impl Future<Output = F::Output> + 'static
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let handle = task::spawn_local(future);
+        async move { handle.await.expect("no task here panics or is aborted") }
+    }
+
+    fn detach(future: impl Future<Output = ()> + 'static) {
+        drop(task::spawn_local(future));
+    }
+
+    fn yield_now() -> impl Future<Output = ()> {
+        task::yield_now()
+    }
+}
+
+impl Sleeps for Tokio {
+    fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
+        time::sleep(duration)
+    }
+}
+
+impl Runtime for Tokio {
+    fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
+        Self::run(async move {
+            listener.set_nonblocking(true)?;
+            let listener = TcpListener::from_std(listener)?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                Self::detach(echo(stream, load));
+            }
+        })?
+    }
+}
+
+async fn echo(mut stream: TcpStream, load: Load) {
+    let mut buffer = vec![0; load.buffer];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        if stream.write_all(&buffer[..count]).await.is_err() || load.once {
+            return;
+        }
+    }
+}
