@@ -34,6 +34,8 @@ pub(crate) struct Loop {
     driver: Driver,
     timers: Rc<Timers>,
     spin: Spin,
+    /// How late timers may be, in nanoseconds.
+    slack: u64,
     ticks: Cell<u32>,
     /// When the ring was last entered, in nanoseconds of the clock.
     entered: Cell<u64>,
@@ -43,11 +45,12 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    pub(crate) fn new(driver: Driver, timers: Rc<Timers>, spin: Spin) -> Self {
+    pub(crate) fn new(driver: Driver, timers: Rc<Timers>, spin: Spin, slack: Duration) -> Self {
         Self {
             driver,
             timers,
             spin,
+            slack: u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX),
             ticks: Cell::new(0),
             entered: Cell::new(0),
             usual_wait: Cell::new(LONG_WAIT_NANOS),
@@ -71,7 +74,8 @@ impl Loop {
     /// Waits in the kernel until something happens, at most until `deadline`.
     #[inline(always)]
     fn wait(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>) {
-        let until_deadline = deadline.map(|at| Duration::from_nanos(at - now));
+        let until_deadline =
+            deadline.map(|at| Duration::from_nanos(at.saturating_add(self.slack) - now));
         let limit = match (until_deadline, idle.limit()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -93,13 +93,12 @@ impl Socket {
     /// Waits until cancelled operations in this direction have settled.
     #[inline]
     pub(crate) fn poll_settled(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
-        self.lane(direction, |lane| {
-            if lane.unsettled == 0 {
-                return Poll::Ready(());
-            }
-            lane.waiters.push(cx.waker().clone());
-            Poll::Pending
-        })
+        if self.lane(direction, |lane| lane.unsettled) == 0 {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        self.lane(direction, |lane| lane.waiters.push(waker));
+        Poll::Pending
     }
 
     /// An operation in this direction lost its future while in flight.

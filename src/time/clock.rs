@@ -17,6 +17,9 @@ use super::Instant;
 /// The most timers that fire before tasks run again.
 const BATCH: usize = 1024;
 
+/// How long the wheel may go without being told the time, in nanoseconds. It sorts timers best if it knows it to the second.
+const LOOK: u64 = 1 << 28;
+
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Timers>>> = const { RefCell::new(None) };
 }
@@ -40,9 +43,12 @@ pub(super) fn from_nanos(nanos: u64) -> std::time::Instant {
 /// The wheel of a runtime, and its clock.
 pub(crate) struct Timers {
     wheel: RefCell<Wheel<Waker>>,
-    /// The time of a clock that is paused, in nanoseconds since the epoch.
-    paused: Option<Cell<u64>>,
+    /// The time when the loop last looked, or that of a paused clock, in nanoseconds since the epoch.
+    now: Cell<u64>,
+    is_paused: bool,
     due: Cell<Vec<Waker>>,
+    /// When the wheel was last told the time.
+    looked: Cell<u64>,
     fired: Cell<u64>,
 }
 
@@ -51,23 +57,31 @@ impl Timers {
         let now = to_nanos(std::time::Instant::now());
         Rc::new(Self {
             wheel: RefCell::new(Wheel::new(now)),
-            paused: paused.then(|| Cell::new(now)),
+            now: Cell::new(now),
+            is_paused: paused,
             due: Cell::default(),
+            looked: Cell::new(now),
             fired: Cell::new(0),
         })
     }
 
-    /// The time in nanoseconds since the epoch.
+    /// Looks at the clock: the time in nanoseconds since the epoch.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
-        match &self.paused {
-            None => to_nanos(std::time::Instant::now()),
-            Some(now) => now.get(),
+        if !self.is_paused {
+            self.now.set(to_nanos(std::time::Instant::now()));
         }
+        self.now.get()
+    }
+
+    /// The time when the clock was last looked at, which is a little in the past.
+    #[inline]
+    pub(super) fn recent(&self) -> u64 {
+        self.now.get()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.is_some()
+        self.is_paused
     }
 
     #[inline]
@@ -89,10 +103,12 @@ impl Timers {
     /// Wakes the tasks whose deadlines have come, at most [`BATCH`] of them. Returns whether there were any.
     #[inline]
     pub(crate) fn fire(&self, now: u64) -> bool {
-        match self.next_deadline() {
-            Some(deadline) if deadline <= now => self.fire_due(now),
-            _ => false,
+        let due = self.next_deadline().is_some_and(|deadline| deadline <= now);
+        if due || now.wrapping_sub(self.looked.get()) >= LOOK {
+            self.looked.set(now);
+            return self.fire_due(now);
         }
+        false
     }
 
     fn fire_due(&self, now: u64) -> bool {
@@ -117,14 +133,17 @@ impl Timers {
 
     /// Jumps to the next deadline, if the clock is paused and there is one.
     pub(crate) fn skip(&self) -> bool {
-        match (&self.paused, self.next_deadline()) {
-            (Some(now), Some(deadline)) => {
-                now.set(now.get().max(deadline));
-                self.fire(now.get());
-                true
-            }
-            _ => false,
-        }
+        let Some(deadline) = self.next_deadline().filter(|_| self.is_paused) else {
+            return false;
+        };
+        self.set(deadline);
+        self.fire(self.recent());
+        true
+    }
+
+    /// Moves a paused clock; never back.
+    fn set(&self, now: u64) {
+        self.now.set(self.now.get().max(now));
     }
 
     /// Makes this the clock of the thread until the guard is dropped.
@@ -137,7 +156,18 @@ impl Timers {
     /// The timers of the runtime that the thread is in.
     #[inline]
     pub(super) fn current() -> Option<Rc<Self>> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok()?
+        Self::with_current(|timers| timers.cloned())
+    }
+
+    #[inline]
+    pub(super) fn with_current<R>(f: impl FnOnce(Option<&Rc<Self>>) -> R) -> R {
+        let mut f = Some(f);
+        let mut call = |timers: Option<&Rc<Self>>| f.take().map(|f| f(timers));
+        CURRENT
+            .try_with(|current| call(current.borrow().as_ref()))
+            // The thread is ending, and its clock is gone.
+            .unwrap_or_else(|_| call(None))
+            .expect("called once, by one or the other")
     }
 
     #[inline]
@@ -163,15 +193,16 @@ impl Timers {
     /// Whether the timer has fired; if not, remembers whom to wake.
     #[inline]
     pub(super) fn poll(&self, key: Key, cx: &Context<'_>) -> Poll<()> {
-        let mut wheel = self.wheel.borrow_mut();
-        let Some(waker) = wheel.get_mut(key) else {
-            return Poll::Ready(());
-        };
-        if !waker.will_wake(cx.waker()) {
-            let old = mem::replace(waker, cx.waker().clone());
-            drop(wheel);
-            drop(old);
+        match self.wheel.borrow().get(key) {
+            None => return Poll::Ready(()),
+            Some(waker) if waker.will_wake(cx.waker()) => return Poll::Pending,
+            Some(_) => {}
         }
+        let mut waker = cx.waker().clone();
+        if let Some(known) = self.wheel.borrow_mut().get_mut(key) {
+            mem::swap(known, &mut waker);
+        }
+        drop(waker);
         Poll::Pending
     }
 }
@@ -231,15 +262,16 @@ pub async fn advance(duration: Duration) {
     let timers = Timers::current().expect(
         "camshaft: advance was called outside of a runtime; call it from a future that a runtime with a paused clock runs",
     );
-    let now = timers.paused.as_ref().expect(
-        "camshaft: advance needs a paused clock; build the runtime with paused_clock(true)",
+    assert!(
+        timers.is_paused,
+        "camshaft: advance needs a paused clock; build the runtime with paused_clock(true)"
     );
     let target = to_nanos((Instant::now() + duration).into_std());
     while let Some(deadline) = timers.next_deadline().filter(|at| *at <= target) {
-        now.set(now.get().max(deadline));
-        timers.fire(now.get());
+        timers.set(deadline);
+        timers.fire(timers.recent());
         yield_now().await;
     }
-    now.set(now.get().max(target));
+    timers.set(target);
     yield_now().await;
 }

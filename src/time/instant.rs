@@ -17,10 +17,10 @@ impl Instant {
     /// The present moment.
     #[must_use]
     pub fn now() -> Self {
-        match Timers::current() {
+        Timers::with_current(|timers| match timers {
             Some(timers) if timers.is_paused() => Self(from_nanos(timers.now())),
             _ => Self(std::time::Instant::now()),
-        }
+        })
     }
 
     /// A moment that is never reached.

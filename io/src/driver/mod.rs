@@ -45,7 +45,7 @@ pub(crate) use self::request::{Request, transfer_len};
 use self::ring::{Ring, Shape};
 pub(crate) use self::syscall::Timespec;
 pub(crate) use self::table::{Completion, Heir, Key};
-use self::table::{Delivery, Disowned, Table};
+use self::table::{Delivery, Disowned, Polled, Table};
 pub use self::unpark::Unparker;
 
 /// Runs a closure on some other thread; see [`Config::offload`].
@@ -227,7 +227,7 @@ impl Driver {
         let queued = inner.ring.queued();
         let enter = inner.ring.wants_enter()
             || queued * 2 >= inner.ring.capacity()
-            || (overdue && queued > 0);
+            || (overdue && self.has_queued());
         if enter {
             inner.flush_cancels();
             inner.ring.enter(0, None)?;
@@ -256,7 +256,8 @@ impl Driver {
     pub fn park(&self, limit: Option<Duration>) -> io::Result<()> {
         let inner = &*self.inner;
         inner.watch();
-        let wait = u32::from(!inner.ring.has_completions());
+        // Without the watch nobody could end the wait.
+        let wait = u32::from(inner.watching.get() && !inner.ring.has_completions());
         inner.submit_and_wait(wait, if wait == 1 { limit } else { None })
     }
 
@@ -359,7 +360,8 @@ impl Inner {
     /// REQUEST-MEMORY.
     #[inline]
     pub(crate) unsafe fn submit(&self, request: &Request, cx: &Context<'_>) -> Poll<Key> {
-        let key = self.table.borrow_mut().insert(cx.waker().clone());
+        let waker = cx.waker().clone();
+        let key = self.table.borrow_mut().insert(waker);
         let entry = request.entry(key.user_data(), self.ring.rung().has_519());
         // SAFETY: the caller's promise.
         let pushed = unsafe { self.ring.push(&entry) } || {
@@ -371,17 +373,25 @@ impl Inner {
             self.count(|stats| stats.submitted += 1);
             return Poll::Ready(key);
         }
-        self.table.borrow_mut().retract(key);
-        self.waiters.borrow_mut().push(cx.waker().clone());
+        let waker = self.table.borrow_mut().retract(key);
+        self.waiters.borrow_mut().extend(waker);
         Poll::Pending
     }
 
     /// Takes the completion of an operation, or remembers whom to wake.
     #[inline]
     pub(crate) fn poll(&self, key: Key, cx: &Context<'_>) -> Poll<Completion> {
-        let (poll, old) = self.table.borrow_mut().poll(key, cx);
-        drop(old);
-        poll
+        let polled = self.table.borrow_mut().poll(key, cx.waker());
+        match polled {
+            Polled::Done(completion) => return Poll::Ready(completion),
+            Polled::Waiting => {}
+            Polled::WaitingForAnother => {
+                let waker = cx.waker().clone();
+                let old = self.table.borrow_mut().set_waker(key, waker);
+                drop(old);
+            }
+        }
+        Poll::Pending
     }
 
     /// The future of an operation was dropped: cancels it, and lets the heir have its completion.
@@ -543,9 +553,9 @@ impl Inner {
         if !self.watching.get() {
             let request = Request::Watch {
                 fd: self.unparker.as_raw_fd(),
+                repeat: self.ring.rung().has_519(),
             };
-            // SAFETY: a watch describes no memory. Without room the queue is full, the park does not wait for long, and
-            // the next one tries again.
+            // SAFETY: a watch describes no memory.
             let pushed = unsafe { self.ring.push(&request.entry(UNPARKED, false)) };
             self.watching.set(pushed);
         }

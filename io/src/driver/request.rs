@@ -85,8 +85,8 @@ pub(crate) enum Request {
     },
     /// Waits. Used to pace retries after errors that would otherwise repeat at once.
     Pause { span: &'static Timespec },
-    /// Reports each readiness of a descriptor once, until cancelled.
-    Watch { fd: RawFd },
+    /// Reports the readiness of a descriptor: once, or each time until cancelled.
+    Watch { fd: RawFd, repeat: bool },
     /// Cancels the request with this user data.
     Cancel { target: u64 },
 }
@@ -281,10 +281,10 @@ impl Request {
                 len: 1,
                 ..Sqe::default()
             },
-            Self::Watch { fd } => Sqe {
+            Self::Watch { fd, repeat } => Sqe {
                 opcode: code::POLL_ADD,
                 fd,
-                len: code::POLL_ADD_MULTI,
+                len: if repeat { code::POLL_ADD_MULTI } else { 0 },
                 op_flags: bits(i32::from(libc::POLLIN)).rotate_left(word_swap()),
                 ..Sqe::default()
             },

@@ -17,7 +17,7 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use slab::Slab;
 
@@ -120,11 +120,13 @@ impl Table {
         Key::new(slot, serial)
     }
 
-    /// Takes back an entry whose request never reached the queue.
-    pub(crate) fn retract(&mut self, key: Key) {
-        if self.get(key).is_some() {
-            self.entries.remove(key.slot());
-            self.in_flight -= 1;
+    /// Takes back an entry whose request never reached the queue, and returns its waker.
+    pub(crate) fn retract(&mut self, key: Key) -> Option<Waker> {
+        self.get(key)?;
+        self.in_flight -= 1;
+        match self.entries.remove(key.slot()).state {
+            State::Waiting(waker) => Some(waker),
+            State::Done(_) | State::Orphaned(_) => None,
         }
     }
 
@@ -149,23 +151,27 @@ impl Table {
         }
     }
 
-    /// Takes the completion if it is there; otherwise remembers whom to wake. Returns the waker that this one replaced,
-    /// to be dropped by the caller outside the borrow.
+    /// Takes the completion if it is there. Otherwise tells whether `waker` is the one that will be called.
     #[inline]
-    pub(crate) fn poll(&mut self, key: Key, cx: &Context<'_>) -> (Poll<Completion>, Option<Waker>) {
+    pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Polled {
         let entry = self.get(key).expect("an operation in flight has an entry");
-        match &mut entry.state {
+        match &entry.state {
             State::Done(completion) => {
                 let completion = *completion;
                 self.entries.remove(key.slot());
-                (Poll::Ready(completion), None)
+                Polled::Done(completion)
             }
-            State::Waiting(waker) if waker.will_wake(cx.waker()) => (Poll::Pending, None),
-            State::Waiting(waker) => {
-                let old = mem::replace(waker, cx.waker().clone());
-                (Poll::Pending, Some(old))
-            }
+            State::Waiting(known) if known.will_wake(waker) => Polled::Waiting,
+            State::Waiting(_) => Polled::WaitingForAnother,
             State::Orphaned(_) => unreachable!("an orphan has no future that polls it"),
+        }
+    }
+
+    /// Has another waker called. Returns the one that is not to be called now: the caller drops it, outside the borrow.
+    pub(crate) fn set_waker(&mut self, key: Key, waker: Waker) -> Waker {
+        match self.get(key).map(|entry| &mut entry.state) {
+            Some(State::Waiting(known)) => mem::replace(known, waker),
+            _ => waker,
         }
     }
 
@@ -206,6 +212,15 @@ impl Table {
     }
 }
 
+/// What became of an operation so far.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Polled {
+    Done(Completion),
+    Waiting,
+    /// Waiting, with a waker that does not wake who asks.
+    WaitingForAnother,
+}
+
 /// What became of a disowned operation.
 pub(crate) enum Disowned {
     /// Still in flight: cancel it. The waker is to be dropped outside the borrow.
@@ -241,12 +256,17 @@ mod tests {
         let mut table = Table::default();
         let first = table.insert(Waker::noop().clone());
         assert!(table.complete(first, completion(1)).is_some());
-        let cx = Context::from_waker(Waker::noop());
-        assert_eq!(table.poll(first, &cx).0, Poll::Ready(completion(1)));
+        assert_eq!(
+            table.poll(first, Waker::noop()),
+            Polled::Done(completion(1))
+        );
         let second = table.insert(Waker::noop().clone());
         assert_eq!(first.slot(), second.slot());
         assert!(table.complete(first, completion(2)).is_none());
-        assert_eq!(table.poll(second, &cx).0, Poll::Pending);
+        assert!(!matches!(
+            table.poll(second, Waker::noop()),
+            Polled::Done(_)
+        ));
         assert_eq!(table.in_flight(), 1);
     }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::{Message, no_room};
-use crate::buf::{BufResult, IoBuf, IoBufMut, vectored};
+use crate::buf::{BufResult, IoBufMut, vectored};
 use crate::driver::{self, BufGuard, BufRing, Completion, PRIVATE_LEN, Request, transfer_len};
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::{Direction, Socket, Stashed};
@@ -376,19 +376,19 @@ impl ReceiveLent {
         }
     }
 
-    /// What a completion with `n` bytes brought.
-    fn take(&mut self, completion: Completion, n: usize) -> BufGuard {
-        match (self.private.take(), self.ring.take()) {
+    /// What a completion brought. A lent buffer that came with an error goes straight back.
+    fn take(&mut self, completion: Completion) -> io::Result<BufGuard> {
+        let outcome = completion.len();
+        let n = outcome.as_ref().copied().unwrap_or(0);
+        let guard = match (self.private.take(), self.ring.take()) {
             (Some(mut bytes), _) => {
                 // SAFETY: the kernel wrote `n` bytes to the start of the room.
                 unsafe { bytes.commit(n) };
-                BufGuard::private(bytes)
+                Some(BufGuard::private(bytes))
             }
-            (None, Some(ring)) => ring
-                .lend(completion.flags, n)
-                .unwrap_or_else(|| BufGuard::private(Vec::new())),
-            (None, None) => BufGuard::private(Vec::new()),
-        }
+            (None, ring) => ring.and_then(|ring| ring.lend(completion.flags, n)),
+        };
+        outcome.map(|_| guard.unwrap_or_else(|| BufGuard::private(Vec::new())))
     }
 }
 
@@ -445,18 +445,16 @@ unsafe impl Operation for ReceiveLent {
 
     #[inline]
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        match completion.len() {
-            Ok(n) => {
-                self.socket.note(completion);
-                Step::Done(Ok(self.take(completion, n)))
-            }
+        self.socket.note(completion);
+        let exhausted = self.private.is_none();
+        match self.take(completion) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
             // All buffers are out: guards are being kept. A private one does not wait for them.
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && self.private.is_none() => {
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && exhausted => {
                 self.private = Some(Vec::with_capacity(PRIVATE_LEN));
                 Step::Again(self)
             }
-            Err(error) => Step::Done(Err(error)),
+            result => Step::Done(result),
         }
     }
 
@@ -465,13 +463,14 @@ unsafe impl Operation for ReceiveLent {
     }
 
     fn inherit(mut self, completion: Completion) {
-        let outcome = completion.len();
-        if let Ok(n) = outcome {
-            let guard = self.take(completion, n);
-            if !guard.as_slice().is_empty() {
+        self.socket.note(completion);
+        let outcome = self.take(completion);
+        let outcome = outcome.map(|guard| {
+            if !guard.is_empty() {
                 self.socket.stash(Stashed::Lent(guard));
             }
-        }
+            0
+        });
         self.socket.stash_outcome(Vec::new(), outcome);
         self.socket.settle(Direction::Read);
     }
