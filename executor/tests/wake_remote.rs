@@ -1,0 +1,259 @@
+//! Wakes from other threads: none is lost, and everything may be awaited and dropped anywhere.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Waker};
+
+use camshaft_executor::{JoinHandle, block_on, spawn, yield_now};
+use common::{Drops, threaded};
+
+/// A cell that threads add to and a task waits for.
+#[derive(Default)]
+struct Counter {
+    value: AtomicUsize,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Counter {
+    fn add(&self) {
+        self.value.fetch_add(1, Ordering::Relaxed);
+        let waker = self.waker.lock().unwrap().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    async fn reaches(&self, wanted: usize) {
+        poll_fn(|cx| {
+            *self.waker.lock().unwrap() = Some(cx.waker().clone());
+            if self.value.load(Ordering::Relaxed) >= wanted {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+#[test]
+fn a_million_wakes_from_four_threads() {
+    const EACH: usize = 250_000;
+    let executor = threaded();
+    let counters: Vec<Arc<Counter>> = (0..4).map(|_| Arc::default()).collect();
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let counters = counters.clone();
+            std::thread::spawn(move || {
+                for round in 0..EACH {
+                    counters[(thread + round) % 4].add();
+                }
+            })
+        })
+        .collect();
+    executor.block_on(async {
+        let tasks: Vec<JoinHandle<()>> = counters
+            .iter()
+            .cloned()
+            .map(|counter| spawn(async move { counter.reaches(EACH).await }))
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!(executor.stats().polls > 0);
+}
+
+#[test]
+fn hand_over_one_by_one() {
+    // Each step needs a wake that arrives while the thread is parked or about to be.
+    let executor = threaded();
+    let counter = Arc::new(Counter::default());
+    let (send, receive) = mpsc::channel::<()>();
+    let other = Arc::clone(&counter);
+    let thread = std::thread::spawn(move || {
+        while receive.recv().is_ok() {
+            other.add();
+        }
+    });
+    executor.block_on(async {
+        for step in 1..=20_000 {
+            send.send(()).unwrap();
+            counter.reaches(step).await;
+        }
+    });
+    drop(send);
+    thread.join().unwrap();
+    assert!(executor.stats().wakes_remote > 0);
+}
+
+#[test]
+fn a_handle_awaited_on_another_executor() {
+    let executor = threaded();
+    let (send, receive) = mpsc::channel::<JoinHandle<String>>();
+    let thread =
+        std::thread::spawn(move || block_on(async { receive.recv().unwrap().await.unwrap() }));
+    let text = executor.block_on(async {
+        let ready = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ready);
+        send.send(spawn(async move {
+            while !seen.load(Ordering::Relaxed) {
+                yield_now().await;
+            }
+            "over there".to_owned()
+        }))
+        .unwrap();
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+        ready.store(true, Ordering::Relaxed);
+        while executor.stats().tasks > 0 {
+            yield_now().await;
+        }
+        "here"
+    });
+    assert_eq!(
+        (text, thread.join().unwrap().as_str()),
+        ("here", "over there")
+    );
+}
+
+#[test]
+fn a_remote_joiner_is_woken_by_the_end() {
+    for _ in 0..200 {
+        let executor = threaded();
+        let task = executor.spawn(async {
+            for _ in 0..50 {
+                yield_now().await;
+            }
+            1
+        });
+        let thread = std::thread::spawn(move || block_on(task).unwrap());
+        executor.block_on(async {
+            while executor.stats().tasks > 0 {
+                yield_now().await;
+            }
+        });
+        assert_eq!(thread.join().unwrap(), 1);
+    }
+}
+
+#[test]
+fn handles_dropped_and_aborted_from_afar() {
+    let executor = threaded();
+    let drops = Drops::new();
+    let handle = executor.handle();
+    let tasks: Vec<JoinHandle<()>> = (0..100)
+        .map(|_| {
+            let token = drops.token(); // insists on this thread
+            executor.spawn(async move {
+                let _token = token;
+                pending::<()>().await;
+            })
+        })
+        .collect();
+    let (aborts, held): (Vec<_>, Vec<_>) = tasks
+        .into_iter()
+        .enumerate()
+        .partition(|(at, _)| at % 2 == 0);
+    let thread = std::thread::spawn(move || {
+        for (_, task) in &aborts {
+            task.abort();
+            task.abort_handle().abort();
+        }
+        drop(aborts);
+        drop(held);
+        handle.spawn(async {})
+    });
+    executor.block_on(thread.join().unwrap()).unwrap();
+    assert_eq!(drops.count(), 50);
+    drop(executor);
+    assert_eq!(drops.count(), 100);
+}
+
+#[test]
+fn spawned_from_afar() {
+    let executor = threaded();
+    let home = std::thread::current().id();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let handle = executor.handle();
+            std::thread::spawn(move || {
+                let tasks: Vec<_> = (0..100)
+                    .map(|number| {
+                        handle.spawn(async move { (number, std::thread::current().id()) })
+                    })
+                    .collect();
+                block_on(async {
+                    for (number, task) in tasks.into_iter().enumerate() {
+                        assert_eq!(task.await.unwrap(), (number, home));
+                    }
+                });
+            })
+        })
+        .collect();
+    let handle = executor.handle();
+    let done = std::thread::spawn(move || {
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        handle.spawn(async {})
+    });
+    executor.block_on(async {
+        while !done.is_finished() {
+            yield_now().await;
+        }
+    });
+    executor.block_on(done.join().unwrap()).unwrap();
+}
+
+#[test]
+fn a_remote_spawn_aborted_before_and_after_its_start() {
+    let executor = threaded();
+    let handle = executor.handle();
+    let before = handle.spawn(pending::<()>());
+    assert!(!before.is_finished());
+    before.abort();
+    assert!(executor.block_on(before).unwrap_err().is_cancelled());
+    let after = handle.spawn(pending::<()>());
+    executor.block_on(yield_now());
+    assert_eq!(executor.stats().tasks, 1);
+    let abort = after.abort_handle();
+    std::thread::spawn(move || abort.abort()).join().unwrap();
+    assert!(executor.block_on(after).unwrap_err().is_cancelled());
+    assert_eq!(executor.stats().tasks, 0);
+}
+
+#[test]
+fn the_id_is_the_same_on_both_sides() {
+    let executor = threaded();
+    let task = executor.handle().spawn(async { camshaft_executor::id() });
+    let id = task.id();
+    assert_eq!(executor.block_on(task).unwrap(), id);
+}
+
+#[test]
+fn a_future_for_a_closed_executor_is_dropped_by_the_caller() {
+    let executor = threaded();
+    let handle = executor.handle();
+    drop(executor);
+    let drops = Drops::new();
+    let token = drops.token();
+    let task = handle.spawn(async move {
+        let _token = &token;
+        pending::<()>().await;
+    });
+    assert_eq!(drops.count(), 1);
+    assert!(task.is_finished());
+    let mut task = pin!(task);
+    let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(polled, Poll::Ready(Err(error)) if error.is_cancelled()));
+}
