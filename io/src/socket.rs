@@ -10,7 +10,7 @@
 //!   that were submitted before any that is not yet submitted, and read before anything is submitted.
 //! - **FD-LAST**: the descriptor is closed when the last operation on it has completed: each holds the `Rc`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -20,22 +20,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::driver::{self, BufGuard, Completion};
-
-/// One direction of a socket.
-#[derive(Default)]
-struct Lane {
-    /// Operations whose future is gone and whose completion is not there yet.
-    unsettled: usize,
-    waiters: Vec<Waker>,
-}
-
-#[derive(Default)]
-struct Reads {
-    lane: Lane,
-    stash: VecDeque<Stashed>,
-    /// Whether the last receive left the socket empty: then the kernel need not try before it is readable.
-    drained: bool,
-}
 
 /// What a cancelled receive brought.
 pub(crate) enum Stashed {
@@ -47,13 +31,6 @@ pub(crate) enum Stashed {
     Failed(io::Error),
 }
 
-/// A connected socket, shared by its handles and by the operations on it.
-pub(crate) struct Socket {
-    fd: OwnedFd,
-    reads: RefCell<Reads>,
-    writes: RefCell<Lane>,
-}
-
 /// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -61,12 +38,34 @@ pub(crate) enum Direction {
     Write,
 }
 
+/// A connected socket, shared by its handles and by the operations on it.
+///
+/// It fits in one cache line with its counts; what only cancellations need is allocated by the first of them.
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    /// Whether the last receive left the socket empty: then the kernel need not try before it is readable.
+    drained: Cell<bool>,
+    /// Operations in each direction whose future is gone and whose completion is not there yet.
+    unsettled: [Cell<u32>; 2],
+    cold: RefCell<Option<Box<Cold>>>,
+}
+
+const _: () = assert!(size_of::<Socket>() <= 48);
+
+#[derive(Default)]
+struct Cold {
+    stash: VecDeque<Stashed>,
+    /// Whoever waits for a direction to settle.
+    waiters: [Vec<Waker>; 2],
+}
+
 impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> Rc<Self> {
         Rc::new(Self {
             fd,
-            reads: RefCell::default(),
-            writes: RefCell::default(),
+            drained: Cell::new(false),
+            unsettled: [Cell::new(0), Cell::new(0)],
+            cold: RefCell::new(None),
         })
     }
 
@@ -81,51 +80,44 @@ impl Socket {
     /// Whether the kernel should wait before its first try to receive.
     #[inline]
     pub(crate) fn wait_first(&self) -> bool {
-        self.reads.borrow().drained
+        self.drained.get()
     }
 
     /// Learns from a completed receive whether more is there.
     #[inline]
     pub(crate) fn note(&self, completion: Completion) {
-        self.reads.borrow_mut().drained = !io_uring::cqueue::sock_nonempty(completion.flags);
+        self.drained
+            .set(!io_uring::cqueue::sock_nonempty(completion.flags));
     }
 
     /// Waits until cancelled operations in this direction have settled.
     #[inline]
     pub(crate) fn poll_settled(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
-        if self.lane(direction, |lane| lane.unsettled) == 0 {
+        if self.unsettled(direction).get() == 0 {
             return Poll::Ready(());
         }
         let waker = cx.waker().clone();
-        self.lane(direction, |lane| lane.waiters.push(waker));
+        self.cold(|cold| cold.waiters[direction as usize].push(waker));
         Poll::Pending
     }
 
     /// An operation in this direction lost its future while in flight.
     pub(crate) fn unsettle(&self, direction: Direction) {
-        self.lane(direction, |lane| lane.unsettled += 1);
+        self.unsettled(direction).update(|n| n + 1);
     }
 
     /// It completed, and whatever it brought is in the stash.
     pub(crate) fn settle(&self, direction: Direction) {
-        let waiters = self.lane(direction, |lane| {
-            lane.unsettled -= 1;
-            if lane.unsettled == 0 {
-                mem::take(&mut lane.waiters)
-            } else {
-                Vec::new()
-            }
-        });
-        waiters.into_iter().for_each(Waker::wake);
+        self.unsettled(direction).update(|n| n - 1);
+        if self.unsettled(direction).get() == 0 {
+            let waiters = self.cold(|cold| mem::take(&mut cold.waiters[direction as usize]));
+            driver::wake_all(waiters);
+        }
     }
 
     /// Has cancelled operations settle now, for a socket that is about to be closed or handed out.
     pub(crate) fn settle_now(&self) {
-        let settled = || {
-            [Direction::Read, Direction::Write]
-                .into_iter()
-                .all(|direction| self.lane(direction, |lane| lane.unsettled == 0))
-        };
+        let settled = || self.unsettled.iter().all(|n| n.get() == 0);
         if !settled()
             && let Some(driver) = driver::current()
         {
@@ -134,16 +126,17 @@ impl Socket {
     }
 
     #[inline]
-    fn lane<R>(&self, direction: Direction, f: impl FnOnce(&mut Lane) -> R) -> R {
-        match direction {
-            Direction::Read => f(&mut self.reads.borrow_mut().lane),
-            Direction::Write => f(&mut self.writes.borrow_mut()),
-        }
+    fn unsettled(&self, direction: Direction) -> &Cell<u32> {
+        &self.unsettled[direction as usize]
+    }
+
+    fn cold<R>(&self, f: impl FnOnce(&mut Cold) -> R) -> R {
+        f(self.cold.borrow_mut().get_or_insert_default())
     }
 
     /// Adds what a cancelled receive brought.
     pub(crate) fn stash(&self, stashed: Stashed) {
-        self.reads.borrow_mut().stash.push_back(stashed);
+        self.cold(|cold| cold.stash.push_back(stashed));
     }
 
     /// Adds what a receive into plain memory brought before or while it was cancelled: bytes, or an error other than that
@@ -165,17 +158,21 @@ impl Socket {
     /// Whether the stash is empty.
     #[inline]
     pub(crate) fn is_stash_empty(&self) -> bool {
-        self.reads.borrow().stash.is_empty()
+        self.cold
+            .borrow()
+            .as_ref()
+            .is_none_or(|cold| cold.stash.is_empty())
     }
 
     /// Takes the first thing in the stash.
+    #[inline]
     pub(crate) fn unstash(&self) -> Option<Stashed> {
-        self.reads.borrow_mut().stash.pop_front()
+        self.cold.borrow_mut().as_mut()?.stash.pop_front()
     }
 
     /// Puts something back to the front of the stash.
     pub(crate) fn restash(&self, stashed: Stashed) {
-        self.reads.borrow_mut().stash.push_front(stashed);
+        self.cold(|cold| cold.stash.push_front(stashed));
     }
 
     /// Reads from the stash: `copy` gets the first bytes and says how many it took. `None`: the stash is empty.
