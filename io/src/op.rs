@@ -54,6 +54,14 @@ pub(crate) unsafe trait Operation: Sized + 'static {
     /// What to ask the kernel for.
     fn request(&mut self) -> Request;
 
+    /// Looks, while the request is in flight, for an output that came from elsewhere: what a dropped operation brought. Or
+    /// starts over, with a new request. This request is given up then, as if its future had been dropped.
+    #[inline]
+    fn overtake(&mut self, cx: &Context<'_>) -> Option<Step<Self>> {
+        let _ = cx;
+        None
+    }
+
     /// Turns a completion into the output.
     fn complete(self, completion: Completion) -> Step<Self>;
 
@@ -94,11 +102,20 @@ impl<T: Operation> Future for Op<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
         let this = self.get_mut();
         if let Some((driver, key)) = &this.flight {
-            let Poll::Ready(completion) = driver.poll(*key, cx) else {
-                return Poll::Pending;
+            let step = match driver.poll(*key, cx) {
+                Poll::Ready(completion) => {
+                    this.flight = None;
+                    this.take().complete(completion)
+                }
+                Poll::Pending => {
+                    let Some(step) = this.operation.as_mut().and_then(|it| it.overtake(cx)) else {
+                        return Poll::Pending;
+                    };
+                    this.give_up();
+                    step
+                }
             };
-            this.flight = None;
-            match this.take().complete(completion) {
+            match step {
                 Step::Done(output) => return Poll::Ready(output),
                 Step::Again(operation) => this.operation = Some(operation),
             }
@@ -130,11 +147,9 @@ impl<T: Operation> Op<T> {
             .take()
             .expect("an operation is polled until it is ready, and not after")
     }
-}
 
-impl<T: Operation> Drop for Op<T> {
     #[inline]
-    fn drop(&mut self) {
+    fn give_up(&mut self) {
         let Some(mut operation) = self.operation.take() else {
             return;
         };
@@ -145,6 +160,13 @@ impl<T: Operation> Drop for Op<T> {
                 driver.disown(key, Box::new(move |done| operation.inherit(done)));
             }
         }
+    }
+}
+
+impl<T: Operation> Drop for Op<T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

@@ -9,8 +9,9 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
+use slab::Slab;
 use socket2::{SockAddr, SockAddrStorage, SockRef};
 
 use super::{IntoStdError, TcpStream, connect};
@@ -54,6 +55,10 @@ struct Shared {
     stash: RefCell<VecDeque<Accepted>>,
     /// Accepts whose future is gone and whose completion is not there yet.
     unsettled: Cell<usize>,
+    /// Who waits for a connection, and is to look when one is stashed.
+    waiting: RefCell<Slab<Waker>>,
+    /// A connection waits, and the kernel may have told only an accept that was dropped: one of the others starts over.
+    missed: Cell<bool>,
     /// The last accept found no descriptor or no memory.
     starved: Cell<bool>,
 }
@@ -104,6 +109,8 @@ impl TcpListener {
                 fd,
                 stash: RefCell::default(),
                 unsettled: Cell::new(0),
+                waiting: RefCell::default(),
+                missed: Cell::new(false),
                 starved: Cell::new(false),
             }),
         }
@@ -124,14 +131,7 @@ impl TcpListener {
     ///
     /// Strict: a connection that was accepted all the same is what the next accept returns.
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + use<'_> {
-        Op::new(Accept {
-            listener: self.shared.clone(),
-            peer: Box::new(Peer {
-                storage: SockAddrStorage::zeroed(),
-                len: 0,
-            }),
-            pausing: false,
-        })
+        Op::new(Accept::new(self.shared.clone()))
     }
 
     /// The address that it is bound to.
@@ -260,9 +260,76 @@ struct Accept {
     peer: Box<Peer>,
     /// The request in flight is the pause, not the accept.
     pausing: bool,
+    /// Its place among those who wait.
+    place: Option<usize>,
+}
+
+impl Shared {
+    fn unstash(&self) -> Option<Accepted> {
+        self.stash.borrow_mut().pop_front()
+    }
+
+    /// Whether a connection waits to be accepted. A system call that does not wait.
+    fn is_readable(&self) -> bool {
+        let mut poll = libc::pollfd {
+            fd: self.fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: the kernel reads and writes one `pollfd`, which outlives the call.
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+    }
+
+    /// A dropped accept has settled: those who wait look into the stash, or submit.
+    fn wake_waiting(&self) {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
+        // Of several accepts that wait, the kernel tells one of a connection, and if that one is being cancelled, nobody.
+        if self.stash.borrow().is_empty() && self.is_readable() {
+            self.missed.set(true);
+        }
+        let wakers: Vec<Waker> = self
+            .waiting
+            .borrow()
+            .iter()
+            .map(|(_, w)| w.clone())
+            .collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Accept {
+    fn new(listener: Rc<Shared>) -> Self {
+        Self {
+            listener,
+            peer: Box::new(Peer {
+                storage: SockAddrStorage::zeroed(),
+                len: 0,
+            }),
+            pausing: false,
+            place: None,
+        }
+    }
+
+    /// Leaves the waker with the listener.
+    fn wait(&mut self, cx: &Context<'_>) {
+        let known = |place: usize| self.listener.waiting.borrow()[place].will_wake(cx.waker());
+        if self.place.is_some_and(known) {
+            return;
+        }
+        self.wait_no_more();
+        let waker = cx.waker().clone();
+        self.place = Some(self.listener.waiting.borrow_mut().insert(waker));
+    }
+
+    fn wait_no_more(&mut self) {
+        if let Some(place) = self.place.take() {
+            let waker = self.listener.waiting.borrow_mut().remove(place);
+            drop(waker);
+        }
+    }
+
     fn accepted(self, completion: Completion) -> Accepted {
         let fd = completion.value()?;
         let fd = RawFd::try_from(fd).map_err(|_| io::ErrorKind::InvalidData)?;
@@ -280,10 +347,15 @@ fn into_stream(accepted: Accepted) -> io::Result<(TcpStream, SocketAddr)> {
 unsafe impl Operation for Accept {
     type Output = io::Result<(TcpStream, SocketAddr)>;
 
-    fn prepare(mut self, _: &mut Context<'_>) -> Prepare<Self> {
-        let stashed = self.listener.stash.borrow_mut().pop_front();
-        if let Some(accepted) = stashed {
+    fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
+        if let Some(accepted) = self.listener.unstash() {
+            self.wait_no_more();
             return Prepare::Served(into_stream(accepted));
+        }
+        self.wait(cx);
+        // What a dropped accept takes is for this one, which must not pass it by.
+        if self.listener.unsettled.get() > 0 {
+            return Prepare::Wait(self);
         }
         self.pausing = self.listener.starved.replace(false);
         Prepare::Submit(self)
@@ -304,7 +376,19 @@ unsafe impl Operation for Accept {
         }
     }
 
+    fn overtake(&mut self, cx: &Context<'_>) -> Option<Step<Self>> {
+        self.wait(cx);
+        match self.listener.unstash() {
+            Some(accepted) => Some(Step::Done(into_stream(accepted))),
+            None if self.listener.missed.take() => {
+                Some(Step::Again(Self::new(self.listener.clone())))
+            }
+            None => None,
+        }
+    }
+
     fn complete(mut self, completion: Completion) -> Step<Self> {
+        self.wait_no_more();
         if mem::take(&mut self.pausing) {
             return Step::Again(self);
         }
@@ -320,6 +404,7 @@ unsafe impl Operation for Accept {
     }
 
     fn disown(&mut self) {
+        self.wait_no_more();
         self.listener.unsettled.update(|n| n + 1);
     }
 
@@ -330,5 +415,10 @@ unsafe impl Operation for Accept {
             let accepted = self.accepted(completion);
             listener.stash.borrow_mut().push_back(accepted);
         }
+        listener.wake_waiting();
+    }
+
+    fn abandon(mut self) {
+        self.wait_no_more();
     }
 }
