@@ -63,7 +63,8 @@ pub(crate) struct Local {
     next_id: Cell<u64>,
     last_id: Cell<u64>,
     pub(crate) tasks: Cell<u64>,
-    pub(crate) polls: Cell<u64>,
+    /// Pops of the ring before this executor.
+    pub(crate) popped_before: Cell<usize>,
     pub(crate) wakes_local: Cell<u64>,
     pub(crate) wakes_remote: Cell<u64>,
     /// Spawns are refused.
@@ -141,12 +142,8 @@ impl Home {
         }; // ONE OWNER
         home.generation.set(fork::generation());
         home.closing.set(false);
-        for counter in [
-            &home.tasks,
-            &home.polls,
-            &home.wakes_local,
-            &home.wakes_remote,
-        ] {
+        home.popped_before.set(home.ring.popped());
+        for counter in [&home.tasks, &home.wakes_local, &home.wakes_remote] {
             counter.set(0);
         }
         if home.root.get().is_null() {
@@ -197,6 +194,7 @@ impl Home {
     /// Makes a task of the future and queues it.
     #[inline]
     pub(crate) fn start<F: Job>(self, id: Id, flags: u8, future: F) -> *const Header {
+        debug_assert!(!raw::must_box::<F>());
         let slot = self
             .slots
             .take(const { raw::class_for::<F>() }, self.bundle, &self.ring);
@@ -340,7 +338,7 @@ impl Bundle {
             next_id: Cell::new(0),
             last_id: Cell::new(0),
             tasks: Cell::new(0),
-            polls: Cell::new(0),
+            popped_before: Cell::new(0),
             wakes_local: Cell::new(0),
             wakes_remote: Cell::new(0),
             closing: Cell::new(false),

@@ -40,10 +40,10 @@ pub(crate) const SIZES: [u32; CLASSES] = [
 /// How many size classes there are.
 pub(crate) const CLASSES: usize = 22;
 
-/// The smallest class whose slots have `bytes` bytes.
+/// The smallest class whose slots have `bytes` bytes, or the largest one.
 pub(crate) const fn class_of(bytes: usize) -> usize {
     let mut class = 0;
-    while (SIZES[class] as usize) < bytes {
+    while class + 1 < CLASSES && (SIZES[class] as usize) < bytes {
         class += 1;
     }
     class

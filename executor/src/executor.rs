@@ -71,7 +71,7 @@ pub struct Executor<P: Park> {
 pub struct Stats {
     /// Tasks that are alive now.
     pub tasks: u64,
-    /// Polls of tasks and of root futures.
+    /// Turns taken by tasks and by root futures: polls, and drops of aborted futures.
     pub polls: u64,
     /// Wakes on the home thread that made a task ready.
     pub wakes_local: u64,
@@ -126,7 +126,7 @@ impl<P: Park> Executor<P> {
     pub fn stats(&self) -> Stats {
         Stats {
             tasks: self.home.tasks.get(),
-            polls: self.home.polls.get(),
+            polls: (self.home.ring.popped() - self.home.popped_before.get()) as u64,
             wakes_local: self.home.wakes_local.get(),
             wakes_remote: self.home.wakes_remote.get(),
         }
@@ -182,11 +182,9 @@ impl<P: Park> Executor<P> {
                 // SAFETY: STABLE; HOME.
                 unsafe { &*root }.run.set(run::IDLE);
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                    home.polls.set(home.polls.get() + u64::from(BATCH - left));
                     return output;
                 }
             }
-            home.polls.set(home.polls.get() + u64::from(BATCH - left));
             if !home.ring.is_empty() {
                 self.park.tick();
             } else if !home.bundle().shared.remote.pending() {
@@ -244,20 +242,25 @@ impl<P: Park> Executor<P> {
     /// Drops the futures of all tasks but the one that is running. One pass is enough: spawns are refused.
     fn cancel_all(&self) {
         let home = self.home;
+        if home.tasks.get() == 0 {
+            return;
+        }
         home.slots.for_each(|slot| {
             // SAFETY: STABLE; HOME.
             let header = unsafe { &*slot };
             if ptr::eq(slot, home.root()) || header.state.load(Ordering::Relaxed) != state::LIVE {
-                return;
+                return true;
             }
-            let table = header.vtable.get().expect("a live slot has a vtable");
             if ptr::eq(slot, home.running.get()) {
                 let id = crate::Id::from_raw(header.id.load(Ordering::Relaxed));
                 // SAFETY: a slot of this executor.
-                return unsafe { home.abort(slot, id) };
+                unsafe { home.abort(slot, id) };
+                return true;
             }
+            let table = header.vtable.get().expect("a live slot has a vtable");
             // SAFETY: HOME, LIVE, and not being polled.
             unsafe { (table.cancel)(home, slot) };
+            home.tasks.get() > 0
         });
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Ring {
     mask: Cell<usize>,
     head: Cell<usize>,
     tail: Cell<usize>,
+    /// Pops before the last change of the capacity.
+    popped: Cell<usize>,
 }
 
 impl Ring {
@@ -32,6 +34,7 @@ impl Ring {
             mask: Cell::new(SMALLEST - 1),
             head: Cell::new(0),
             tail: Cell::new(0),
+            popped: Cell::new(0),
         }
     }
 
@@ -39,6 +42,11 @@ impl Ring {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.tail.get().wrapping_sub(self.head.get())
+    }
+
+    /// How many slots were ever taken: the executor's count of polls, for free.
+    pub(crate) fn popped(&self) -> usize {
+        self.popped.get().wrapping_add(self.head.get())
     }
 
     #[inline]
@@ -129,6 +137,7 @@ impl Ring {
         }
         release(self.entries.replace(entries), self.mask.get() + 1);
         self.mask.set(capacity - 1);
+        self.popped.set(self.popped());
         self.head.set(0);
         self.tail.set(len);
     }

@@ -131,17 +131,20 @@ impl Slots {
         shelf.cached.set(cached + 1);
     }
 
-    /// Calls `each` for every slot that is not free. `each` may give slots back but must not take any.
-    pub(crate) fn for_each(&self, mut each: impl FnMut(*const Header)) {
+    /// Calls `each` for the slots that are not free, lowest first, while it says so. `each` may give slots back but must not
+    /// take any.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(*const Header) -> bool) {
         for class in 0..CLASSES {
             self.flush(class, CACHE);
             for position in 0.. {
                 let Some(chunk) = self.chunk(class, position) else {
                     break;
                 };
+                let used =
+                    |index: u32| chunk.bitmap[index as usize / 64].get() & (1 << (index % 64)) == 0;
                 for index in 0..chunk.slots {
-                    if chunk.bitmap[index as usize / 64].get() & (1 << (index % 64)) == 0 {
-                        each(chunk.slot(index));
+                    if used(index) && !each(chunk.slot(index)) {
+                        return;
                     }
                 }
             }
@@ -179,7 +182,7 @@ impl Slots {
 
     /// Gives back all that can be given. For an executor that is being closed.
     pub(crate) fn trim_all(&self, ring: &Ring) {
-        if self.resident_pages.get() >= WORTH_PAGES {
+        if self.resident_pages.get() >= self.quiet.resident.get() + WORTH_PAGES {
             self.quiet.cursor.set((0, 0));
             let finished = self.trim_step(usize::MAX);
             debug_assert!(finished);

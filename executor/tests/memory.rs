@@ -1,0 +1,260 @@
+//! What costs no memory, and what gives it back.
+//!
+//! One test function: the counters and the resident set belong to the whole process.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use camshaft_executor::{
+    Executor, JoinHandle, JoinSet, Park, ThreadPark, block_on, spawn, yield_now,
+};
+use common::{Gate, threaded, tracing};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations() -> usize {
+    ALLOCATIONS.load(Ordering::Relaxed)
+}
+
+/// Bytes of this process in memory.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let line = text.lines().find(|line| line.starts_with("Rss:")).unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<usize>()
+        .unwrap()
+        * 1024
+}
+
+#[test]
+fn memory() {
+    steady_state_allocates_nothing();
+    wakes_and_pushes_never_allocate();
+    a_parked_task_is_small();
+    a_spike_is_given_back();
+    a_steady_load_is_not_trimmed();
+    executors_are_recycled();
+    slots_held_by_handles_are_recycled();
+}
+
+fn steady_state_allocates_nothing() {
+    let executor = tracing();
+    executor.block_on(async {
+        let mut set = JoinSet::new();
+        let mut round = async |rounds: usize| {
+            for number in 0..rounds {
+                assert_eq!(spawn(async move { number }).await.unwrap(), number);
+                yield_now().await;
+                set.spawn(async {});
+                set.join_next().await.unwrap().unwrap();
+            }
+        };
+        round(2000).await;
+        let before = allocations();
+        round(10_000).await;
+        // A block of ids every now and then is an atomic, not an allocation.
+        assert_eq!(allocations() - before, 0);
+    });
+}
+
+fn wakes_and_pushes_never_allocate() {
+    let executor = threaded();
+    executor.block_on(async {
+        let gates: Vec<Gate> = (0..10_000).map(|_| Gate::new()).collect();
+        for gate in gates.iter().cloned() {
+            drop(spawn(async move { gate.pass().await }));
+        }
+        yield_now().await;
+        let wakers: Vec<Waker> = gates.iter().map(Gate::waker).collect();
+        let before = allocations();
+        gates.iter().for_each(Gate::wake);
+        assert_eq!(allocations() - before, 0);
+        yield_now().await;
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let remote = std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let before = allocations();
+                    wakers.iter().for_each(Waker::wake_by_ref);
+                    done.store(true, Ordering::SeqCst);
+                    allocations() - before
+                })
+                .join()
+                .unwrap()
+        });
+        assert_eq!(remote, 0);
+        for _ in 0..100 {
+            yield_now().await; // the inbox is looked at between batches
+        }
+        assert!(gates.iter().all(|gate| gate.polls() == 3));
+    });
+}
+
+fn a_parked_task_is_small() {
+    const TASKS: usize = 100_000;
+    let executor = tracing();
+    executor.block_on(async {
+        let before = resident();
+        for _ in 0..TASKS {
+            drop(spawn(async { pending::<()>().await }));
+        }
+        yield_now().await;
+        let each = (resident() - before) as f64 / TASKS as f64;
+        println!("a parked task of one await: {each:.1} bytes");
+        assert!(each <= 80.0, "{each} bytes");
+    });
+}
+
+async fn hold_bytes<const N: usize>() {
+    let kept = [1u8; N];
+    yield_now().await;
+    yield_now().await;
+    assert!(std::hint::black_box(&kept).iter().all(|byte| *byte == 1));
+}
+
+fn a_spike_is_given_back() {
+    const TASKS: usize = 200_000;
+    let executor = threaded();
+    let before = resident();
+    executor.block_on(async {
+        let kept: Vec<JoinHandle<()>> = (0..TASKS).map(|_| spawn(hold_bytes::<160>())).collect();
+        yield_now().await;
+        let spike = resident() - before;
+        drop(kept);
+        while executor.stats().tasks > 0 {
+            yield_now().await;
+        }
+        let quiet = Instant::now();
+        // Whatever wakes the root now and then must not keep the memory from going.
+        let waker: Waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let clock = std::thread::spawn(move || {
+            while quiet.elapsed() < Duration::from_millis(450) {
+                std::thread::sleep(Duration::from_millis(20));
+                waker.wake_by_ref();
+            }
+        });
+        let over = Cell::new(false);
+        poll_fn(|_| {
+            over.set(quiet.elapsed() > Duration::from_millis(450));
+            if over.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        clock.join().unwrap();
+        let left = resident().saturating_sub(before);
+        println!(
+            "200k tasks of 200 B: {} KiB, after quiet {} KiB",
+            spike / 1024,
+            left / 1024
+        );
+        assert!(left * 2 < spike, "{left} of {spike} bytes are still there");
+    });
+    // The memory works again.
+    executor.block_on(async {
+        for task in (0..1000)
+            .map(|_| spawn(hold_bytes::<160>()))
+            .collect::<Vec<_>>()
+        {
+            task.await.unwrap();
+        }
+    });
+}
+
+fn a_steady_load_is_not_trimmed() {
+    let executor = tracing();
+    let limits = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&limits);
+    *executor.park().on_park.borrow_mut() = Some(Box::new(move |idle| {
+        seen.set(seen.get() + usize::from(idle.limit().is_some()))
+    }));
+    executor.block_on(async {
+        let kept: Vec<JoinHandle<()>> = (0..20_000).map(|_| spawn(pending())).collect();
+        yield_now().await;
+        let mut rounds = 0;
+        poll_fn(|cx| {
+            rounds += 1;
+            cx.waker().wake_by_ref();
+            if rounds == 100 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        drop(kept);
+    });
+    assert_eq!(limits.get(), 0);
+}
+
+fn executors_are_recycled() {
+    let run = |count: usize| {
+        for _ in 0..count {
+            let executor = threaded();
+            executor.block_on(async { spawn(async {}).await.unwrap() });
+            let _left = executor.spawn(pending::<()>());
+        }
+    };
+    run(1000);
+    let before = resident();
+    run(200_000);
+    for _ in 0..100 {
+        std::thread::spawn(move || run_on_thread()).join().unwrap();
+    }
+    let grown = resident().saturating_sub(before);
+    println!("200k executors later: {} KiB more", grown / 1024);
+    assert!(grown < 1 << 20, "{grown} bytes more");
+}
+
+fn run_on_thread() {
+    for _ in 0..20 {
+        block_on(async { spawn(async {}).await.unwrap() });
+    }
+}
+
+fn slots_held_by_handles_are_recycled() {
+    let round = || {
+        let executor = threaded();
+        let tasks: Vec<JoinHandle<()>> = (0..100).map(|_| executor.spawn(pending())).collect();
+        drop(executor);
+        drop(tasks); // slots come back when the memory is adopted
+    };
+    (0..100).for_each(|_| round());
+    let before = resident();
+    (0..5000).for_each(|_| round());
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 1 << 20, "{grown} bytes more");
+    fn parks<P: Park>(_: &Executor<P>) {}
+    parks(&Executor::new(ThreadPark::new()));
+}
