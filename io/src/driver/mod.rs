@@ -30,6 +30,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -256,8 +257,10 @@ impl Driver {
     pub fn park(&self, limit: Option<Duration>) -> io::Result<()> {
         let inner = &*self.inner;
         inner.watch();
-        // Without the watch nobody could end the wait.
-        let wait = u32::from(inner.watching.get() && !inner.ring.has_completions());
+        // Without the watch nobody could end the wait. What was reaped since the last delivery (a stream that was closed in
+        // between entered the kernel, say) may be all that anybody waits for.
+        let wait = inner.watching.get() && !inner.ring.has_completions() && !self.has_reaped();
+        let wait = u32::from(wait);
         inner.submit_and_wait(wait, if wait == 1 { limit } else { None })
     }
 
@@ -516,7 +519,8 @@ impl Inner {
         self.count(|stats| stats.completed += completed);
     }
 
-    /// Runs the heirs whose completions were reaped.
+    /// Runs the heirs whose completions were reaped. A panic of the buffer's drop ends here: it concerns neither the loop nor
+    /// the other operations, and least of all may it end a drain.
     #[inline(always)]
     fn inherit(&self) {
         loop {
@@ -524,7 +528,7 @@ impl Inner {
             let Some((heir, completion)) = next else {
                 return;
             };
-            heir(completion);
+            quietly(|| heir(completion));
         }
     }
 
@@ -648,10 +652,21 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // A driver that was dropped without `shutdown` (its owner panicked, say) must not free what the kernel uses.
+        // Nor may one whose last wakes submitted something.
         let busy = self.table.get_mut().in_flight() > 0;
-        if busy && !self.closed.get() && !self.is_forked() && !self.drain() {
+        if busy && !self.is_forked() && !self.drain() {
             mem::forget(self.table.take());
             mem::forget(self.lent.take());
+        }
+    }
+}
+
+/// Calls user code whose panic has nowhere to go: it is printed by the hook, and ends here.
+fn quietly(call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+        // The payload may panic when it is dropped, and so may the payload of that.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(second);
         }
     }
 }
