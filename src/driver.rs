@@ -36,9 +36,11 @@ pub(crate) struct Loop {
     spin: Spin,
     /// How late timers may be, in nanoseconds.
     slack: u64,
+    /// Ticks since the ring began to want an enter.
     ticks: Cell<u32>,
-    /// When the ring was last entered, in nanoseconds of the clock.
-    entered: Cell<u64>,
+    /// When the ring began to want an enter, in nanoseconds of the clock. Counted from the first tick after the last
+    /// enter, which itself takes long when it submits much.
+    since: Cell<u64>,
     /// How long the last waits were, as a moving average in nanoseconds.
     usual_wait: Cell<u64>,
     parked: Cell<u64>,
@@ -52,7 +54,7 @@ impl Loop {
             spin,
             slack: u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX),
             ticks: Cell::new(0),
-            entered: Cell::new(0),
+            since: Cell::new(0),
             usual_wait: Cell::new(LONG_WAIT_NANOS),
             parked: Cell::new(0),
         }
@@ -69,6 +71,17 @@ impl Loop {
     /// The time that was spent waiting.
     pub(crate) fn parked(&self) -> Duration {
         Duration::from_nanos(self.parked.get())
+    }
+
+    /// Whether the ring has wanted an enter for long enough. Called once a tick.
+    #[inline(always)]
+    fn is_overdue(&self, now: u64) -> bool {
+        let ticks = self.ticks.get() + 1;
+        self.ticks.set(ticks);
+        if ticks == 1 {
+            self.since.set(now);
+        }
+        ticks >= TICKS_TO_SUBMIT || now - self.since.get() >= NANOS_TO_SUBMIT
     }
 
     /// Waits in the kernel until something happens, at most until `deadline`.
@@ -133,7 +146,7 @@ impl Loop {
             return;
         }
         // In this order: a blocking closure is counted until its wake can be seen.
-        let quiet = idle.blocking_in_flight() == 0 && !idle.has_remote();
+        let quiet = idle.blocking_in_flight() == 0 && !idle.has_remote() && !self.driver.is_ready();
         if !quiet || !self.timers.skip() {
             self.wait(idle, 0, None);
             self.driver.deliver();
@@ -144,22 +157,18 @@ impl Loop {
 impl Park for Loop {
     #[inline(always)]
     fn tick(&self) {
-        let queued = self.driver.has_queued();
+        let wanted = self.driver.wants_turn();
         let timed = !self.timers.is_empty();
-        let now = if queued || timed {
+        let now = if wanted || timed {
             self.timers.now()
         } else {
             0
         };
-        let ticks = self.ticks.get() + 1;
-        let overdue = queued
-            && (ticks >= TICKS_TO_SUBMIT
-                || now.saturating_sub(self.entered.get()) >= NANOS_TO_SUBMIT);
+        let overdue = wanted && self.is_overdue(now);
         let entered = expect_ring(self.driver.tick(overdue));
-        if entered {
-            self.entered.set(now);
+        if entered || !wanted {
+            self.ticks.set(0);
         }
-        self.ticks.set(if entered { 0 } else { ticks });
         self.driver.deliver();
         if timed {
             self.timers.fire(now);
@@ -180,7 +189,6 @@ impl Park for Loop {
         }
         let after = self.timers.now();
         self.ticks.set(0);
-        self.entered.set(after);
         let waited = after - before;
         self.parked.set(self.parked.get() + waited);
         let usual = self.usual_wait.get() * 7 + waited.min(LONG_WAIT_NANOS);

@@ -214,8 +214,8 @@ impl Driver {
         self.inner.ring.has_completions() || self.inner.ring.wants_enter()
     }
 
-    /// Looks after the ring between batches of polls: reaps what is there, and enters the kernel, without waiting, if it
-    /// holds completions back, if the queue is half full, or if something is queued and `overdue`.
+    /// Looks after the ring between batches of polls: reaps what is there, and enters the kernel, without waiting, if the
+    /// queue is half full, or if it is `overdue` that what is queued is submitted and what the kernel holds back comes.
     ///
     /// Returns whether it entered.
     ///
@@ -225,10 +225,8 @@ impl Driver {
     #[inline(always)]
     pub fn tick(&self, overdue: bool) -> io::Result<bool> {
         let inner = &*self.inner;
-        let queued = inner.ring.queued();
-        let enter = inner.ring.wants_enter()
-            || queued * 2 >= inner.ring.capacity()
-            || (overdue && self.has_queued());
+        let full = inner.ring.queued() * 2 >= inner.ring.capacity();
+        let enter = full || (overdue && self.wants_turn());
         if enter {
             inner.flush_cancels();
             inner.ring.enter(0, None)?;
@@ -264,10 +262,12 @@ impl Driver {
         inner.submit_and_wait(wait, if wait == 1 { limit } else { None })
     }
 
-    /// Whether something waits to be submitted.
+    /// Whether something waits to be submitted, or the kernel holds completions back until it is entered.
     #[inline(always)]
-    pub fn has_queued(&self) -> bool {
-        self.inner.ring.queued() > 0 || !self.inner.cancels.borrow().is_empty()
+    pub fn wants_turn(&self) -> bool {
+        self.inner.ring.queued() > 0
+            || self.inner.ring.wants_enter()
+            || !self.inner.cancels.borrow().is_empty()
     }
 
     /// Whether there is something to [`deliver`](Self::deliver).
@@ -479,14 +479,6 @@ impl Inner {
         let wait = if self.flush_cancels() { wait } else { 0 };
         self.ring.enter(wait, limit)?;
         self.reap();
-        // Task work that came up meanwhile, and completions that the queue had no room for, need another enter each.
-        for _ in 0..FLUSHES {
-            if !self.ring.wants_enter() {
-                break;
-            }
-            self.ring.enter(0, None)?;
-            self.reap();
-        }
         Ok(())
     }
 
