@@ -221,6 +221,8 @@ fn machine() -> Vec<(&'static str, String)> {
             format!("{} × {}", cores, model.trim_start_matches([' ', '\t', ':'])),
         ),
         ("versions", versions()),
+        // Other work on the machine is the first thing to suspect behind a wide spread.
+        ("load_average", read("/proc/loadavg").trim().to_owned()),
     ]
 }
 

@@ -13,6 +13,7 @@ use std::fmt::Write;
 
 use crate::alloc::allocations;
 use crate::sys;
+use crate::workload::Scale;
 
 /// The numbers of one run. A number that a workload does not have is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -127,6 +128,11 @@ impl Meter {
             allocations: allocations(),
             cpu: sys::own_cpu_ns(),
         }
+    }
+
+    /// Whether the window has been open for as long as `scale` says.
+    pub(crate) fn is_over(&self, scale: Scale) -> bool {
+        u128::from(sys::now_ns() - self.wall) >= scale.window.as_nanos()
     }
 
     /// Closes the window, in which `ops` operations were done.

@@ -41,13 +41,12 @@ pub(crate) trait Sleeps: Tasks {
 
 /// Runs a workload that needs no timer; `None` if `workload` is not one.
 pub(crate) fn measure<S: Tasks>(workload: Workload, scale: Scale) -> Option<io::Result<Sample>> {
-    let million = 1_000_000 * scale.factor;
     Some(match workload {
-        Workload::SpawnJoin => in_task::<S, _>(spawn_join::<S>(million / 2)),
-        Workload::Yield1 => in_task::<S, _>(yield_one::<S>(million)),
-        Workload::Yield1000 => in_task::<S, _>(yield_many::<S>(1000, million / 500)),
-        Workload::PingPong => in_task::<S, _>(ping_pong::<S>(million / 2)),
-        Workload::AwaitChain => in_task::<S, _>(await_chain(million)),
+        Workload::SpawnJoin => in_task::<S, _>(spawn_join::<S>(scale)),
+        Workload::Yield1 => in_task::<S, _>(yield_one::<S>(scale)),
+        Workload::Yield1000 => in_task::<S, _>(yield_many::<S>(1000, scale)),
+        Workload::PingPong => in_task::<S, _>(ping_pong::<S>(scale)),
+        Workload::AwaitChain => in_task::<S, _>(await_chain(scale)),
         Workload::ParkedRss => {
             in_task::<S, _>(resident::<S, _>(|| ParkForever { waker: None })).flatten()
         }
@@ -63,7 +62,7 @@ pub(crate) fn measure_all<S: Sleeps>(
 ) -> Option<io::Result<Sample>> {
     let hour = Duration::from_secs(3600);
     Some(match workload {
-        Workload::TimerCancel => in_task::<S, _>(timer_cancel::<S>(200_000 * scale.factor)),
+        Workload::TimerCancel => in_task::<S, _>(timer_cancel::<S>(scale)),
         Workload::TimerFire => in_task::<S, _>(timer_fire::<S>(100_000)),
         Workload::SleepingRss => {
             in_task::<S, _>(resident::<S, _>(move || S::sleep(hour))).flatten()
@@ -77,45 +76,76 @@ fn in_task<S: Tasks, T: 'static>(work: impl Future<Output = T> + 'static) -> io:
     S::run(async move { S::spawn(work).await })
 }
 
-async fn spawn_join<S: Tasks>(count: u64) -> Sample {
-    for _ in 0..1000 {
-        S::spawn(async {}).await;
-    }
-    let meter = Meter::start();
-    for _ in 0..count {
-        S::spawn(async {}).await;
-    }
-    meter.stop(count)
-}
-
-async fn yield_one<S: Tasks>(count: u64) -> Sample {
-    let meter = Meter::start();
-    for _ in 0..count {
-        S::yield_now().await;
-    }
-    meter.stop(count)
-}
-
-async fn yield_many<S: Tasks>(tasks: u64, each: u64) -> Sample {
-    let mut joins = Vec::new();
-    for _ in 0..tasks {
-        joins.push(S::spawn(async move {
-            for _ in 0..each {
-                S::yield_now().await;
+/// Repeats `$step` in batches until the window of `$scale` is over, and returns the sample of all steps.
+macro_rules! measure_repeated {
+    ($scale:expr, $step:expr) => {{
+        let meter = Meter::start();
+        let mut count = 0;
+        while !meter.is_over($scale) {
+            for _ in 0..BATCH {
+                $step;
             }
-        }));
+            count += BATCH;
+        }
+        meter.stop(count)
+    }};
+}
+
+/// Steps between two looks at the clock.
+const BATCH: u64 = 1000;
+
+async fn spawn_join<S: Tasks>(scale: Scale) -> Sample {
+    for _ in 0..BATCH {
+        S::spawn(async {}).await;
     }
-    let meter = Meter::start();
-    for join in joins {
-        join.await;
+    measure_repeated!(scale, S::spawn(async {}).await)
+}
+
+async fn yield_one<S: Tasks>(scale: Scale) -> Sample {
+    measure_repeated!(scale, S::yield_now().await)
+}
+
+/// The first task looks at the clock for all of them.
+async fn yield_many<S: Tasks>(tasks: u64, scale: Scale) -> Sample {
+    let over = Rc::new(Cell::new(false));
+    let yielder = |over: Rc<Cell<bool>>| async move {
+        let mut count = 0;
+        while !over.get() {
+            S::yield_now().await;
+            count += 1;
+        }
+        count
+    };
+    let meter = Rc::new(Meter::start());
+    let clock = {
+        let (meter, over) = (Rc::clone(&meter), Rc::clone(&over));
+        S::spawn(async move {
+            let mut count = 0;
+            while !meter.is_over(scale) {
+                for _ in 0..8 {
+                    S::yield_now().await;
+                }
+                count += 8;
+            }
+            over.set(true);
+            count
+        })
+    };
+    let others: Vec<_> = (1..tasks)
+        .map(|_| S::spawn(yielder(Rc::clone(&over))))
+        .collect();
+    let mut count = clock.await;
+    for other in others {
+        count += other.await;
     }
-    meter.stop(tasks * each)
+    meter.stop(count)
 }
 
 /// Whose turn it is, and the waker of each side: the same plain cells for every system.
 #[derive(Default)]
 struct Turns {
     turn: Cell<usize>,
+    over: Cell<bool>,
     wakers: [Cell<Option<Waker>>; 2],
 }
 
@@ -139,23 +169,21 @@ impl Turns {
     }
 }
 
-async fn ping_pong<S: Tasks>(rounds: u64) -> Sample {
+async fn ping_pong<S: Tasks>(scale: Scale) -> Sample {
     let turns = Rc::new(Turns::default());
     let theirs = Rc::clone(&turns);
     let other = S::spawn(async move {
-        for _ in 0..=rounds {
+        while !theirs.over.get() {
             theirs.take(1).await;
             theirs.pass(1);
         }
     });
-    turns.pass(0);
-    turns.take(0).await;
-    let meter = Meter::start();
-    for _ in 0..rounds {
+    let sample = measure_repeated!(scale, {
         turns.pass(0);
         turns.take(0).await;
-    }
-    let sample = meter.stop(rounds);
+    });
+    turns.over.set(true);
+    turns.pass(0);
     other.await;
     sample
 }
@@ -181,15 +209,11 @@ chain! {
     level_26 level_27 level_28 level_29 level_30 level_31 level_32
 }
 
-async fn await_chain(count: u64) -> Sample {
-    let meter = Meter::start();
-    for _ in 0..count {
-        level_1().await;
-    }
-    meter.stop(count)
+async fn await_chain(scale: Scale) -> Sample {
+    measure_repeated!(scale, level_1().await)
 }
 
-async fn timer_cancel<S: Sleeps>(count: u64) -> Sample {
+async fn timer_cancel<S: Sleeps>(scale: Scale) -> Sample {
     let mut random = 1_u64;
     let mut some_time = move || {
         random = random
@@ -204,14 +228,15 @@ async fn timer_cancel<S: Sleeps>(count: u64) -> Sample {
         poll_once(sleep.as_mut()).await;
     }
     S::yield_now().await;
-    let meter = Meter::start();
-    for turn in 0..count {
+    let mut turn = 0_u64;
+    measure_repeated!(scale, {
         poll_once(pin!(S::sleep(some_time()))).await;
-        if turn % 256 == 0 {
+        turn += 1;
+        // Lets the system see to its timers now and then.
+        if turn.is_multiple_of(256) {
             S::yield_now().await;
         }
-    }
-    meter.stop(count)
+    })
 }
 
 async fn poll_once(mut future: Pin<&mut impl Future<Output = ()>>) {

@@ -59,9 +59,9 @@ pub(crate) struct Load {
 /// How long a run may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
-    /// The measured window of the workloads over sockets.
+    /// The measured window, where a workload repeats its operation.
     pub(crate) window: Duration,
-    /// Multiplies the counts of the other workloads.
+    /// Multiplies the number of wakes from another thread.
     pub(crate) factor: u64,
 }
 

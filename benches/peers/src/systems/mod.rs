@@ -3,6 +3,9 @@
 //! Every system is one file that offers the same few functions. All servers get the same listening socket: bound to
 //! loopback, one backlog, `TCP_NODELAY` set (Linux hands it on to accepted sockets). Each uses the buffers and calls
 //! that its documentation shows first, in the single-threaded configuration that served best.
+//!
+//! Task workloads run inside a spawned task, and each system's timers are on, as in a program that uses both: a system
+//! that favours its root future, or a runtime without timers, does not show it here.
 
 use std::io;
 use std::net::TcpListener;
