@@ -111,7 +111,8 @@ pub(crate) fn explain(error: &io::Error) -> String {
     explain_with(
         error,
         fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok(),
-        fs::read_to_string("/proc/self/status").ok(),
+        // A filter may be on this thread alone.
+        fs::read_to_string("/proc/thread-self/status").ok(),
     )
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use super::ladder::explain;
+
 /// An eventfd that the ring watches. A write to it ends the wait of the ring's thread.
 #[derive(Debug)]
 pub struct Unparker {
@@ -14,7 +16,9 @@ impl Unparker {
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if fd < 0 {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            let why = format!("the eventfd of the ring can't be made: {}", explain(&error));
+            return Err(io::Error::new(error.kind(), why));
         }
         // SAFETY: a new descriptor that nobody else owns.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
