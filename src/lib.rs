@@ -103,3 +103,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         Err(error) => panic!("camshaft: the runtime cannot start: {error}"),
     }
 }
+
+/// Compiles and runs what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
