@@ -33,7 +33,9 @@ const PATHS: [Path; 7] = [
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let wanted = arguments.next();
-    let count = arguments.next().map_or(Ok(10_000_000), |text| text.parse())?;
+    let count = arguments
+        .next()
+        .map_or(Ok(10_000_000), |text| text.parse())?;
     for (name, run) in PATHS {
         if wanted.as_deref().is_none_or(|wanted| wanted == name) {
             let start = Instant::now();
@@ -51,7 +53,9 @@ fn bare_queue(count: usize) {
     let call: Box<dyn Fn()> = Box::new(|| calls.set(calls.get() + 1));
     let mut queue: VecDeque<&dyn Fn()> = VecDeque::from([&*call]);
     for _ in 0..count {
-        let Some(next) = std::hint::black_box(&mut queue).pop_front() else { return };
+        let Some(next) = std::hint::black_box(&mut queue).pop_front() else {
+            return;
+        };
         next();
         queue.push_back(next);
     }

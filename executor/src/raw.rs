@@ -209,13 +209,13 @@ unsafe fn complete<F: Job>(home: Home, slot: *const Header, output: F::Output) {
     if let Err(panic) = unsafe { drop_future::<F>(slot) } {
         quietly(|| drop(ManuallyDrop::into_inner(output)));
         // SAFETY: HOME; the future is gone.
-        return unsafe { settle(home, slot, state::CANCELLED, Some(panic)) };
+        return unsafe { settle_without_output(home, slot, Some(panic)) };
     }
     // SAFETY: STABLE. The handle is looked at after the last user code.
     if !unsafe { &*slot }.has_handle() {
         drop_output_quietly(output);
         // SAFETY: HOME; the body is empty.
-        return unsafe { settle(home, slot, state::TAKEN, None) };
+        return unsafe { settle(home, slot, state::TAKEN) };
     }
     if must_box::<F::Output>() {
         let boxed = Box::into_raw(Box::new(ManuallyDrop::into_inner(output)));
@@ -226,7 +226,7 @@ unsafe fn complete<F: Job>(home: Home, slot: *const Header, output: F::Output) {
         unsafe { body::<F::Output>(slot).write(ManuallyDrop::into_inner(output)) };
     }
     // SAFETY: HOME; the body holds the output.
-    unsafe { settle(home, slot, state::COMPLETE, None) };
+    unsafe { settle(home, slot, state::COMPLETE) };
 }
 
 fn drop_output_quietly<T>(output: ManuallyDrop<T>) {
@@ -248,7 +248,7 @@ unsafe fn abandon<F: Job>(home: Home, slot: *const Header, panic: Option<Box<dyn
         (first, dropped) => first.or(dropped.err()),
     };
     // SAFETY: HOME; the body is empty.
-    unsafe { settle(home, slot, state::CANCELLED, panic) };
+    unsafe { settle_without_output(home, slot, panic) };
 }
 
 unsafe fn cancel<F: Job>(home: Home, slot: *const Header) {
@@ -275,18 +275,17 @@ unsafe fn drop_future<F>(slot: *const Header) -> Result<(), Box<dyn Any + Send>>
     }))
 }
 
-/// Publishes the end of a task, wakes its joiner, and frees the slot if nobody holds it.
-#[inline]
-unsafe fn settle(
+/// Settles a task whose future is gone, as cancelled or as panicked.
+#[cold]
+unsafe fn settle_without_output(
     home: Home,
     slot: *const Header,
-    mut outcome: u8,
     panic: Option<Box<dyn Any + Send>>,
 ) {
-    // SAFETY: STABLE.
-    let header = unsafe { &*slot };
+    let mut outcome = state::CANCELLED;
     if let Some(panic) = panic {
-        if header.has_handle() {
+        // SAFETY: STABLE.
+        if unsafe { &*slot }.has_handle() {
             // SAFETY: the smallest body has room for a payload, and it is empty.
             unsafe { body::<Payload>(slot).write(payload_of(panic)) };
             outcome = state::PANICKED;
@@ -295,6 +294,15 @@ unsafe fn settle(
             drop_payload(payload_of(panic));
         }
     }
+    // SAFETY: HOME; the body holds what the outcome says.
+    unsafe { settle(home, slot, outcome) };
+}
+
+/// Publishes the end of a task, wakes its joiner, and frees the slot if nobody holds it.
+#[inline(always)]
+unsafe fn settle(home: Home, slot: *const Header, outcome: u8) {
+    // SAFETY: STABLE.
+    let header = unsafe { &*slot };
     home.tasks.set(home.tasks.get() - 1);
     let queued = header.run.get() != run::IDLE;
     header
@@ -318,7 +326,23 @@ unsafe fn settle(
 /// # Safety
 ///
 /// HOME; the handle owns the slot and gives it up.
+#[inline]
 pub(crate) unsafe fn detach(home: Home, slot: *const Header) {
+    // SAFETY: STABLE.
+    let header = unsafe { &*slot };
+    // The usual end: joined, and not woken since.
+    if header.state.load(Ordering::Relaxed) == state::TAKEN && header.run.get() == run::INERT {
+        header.lower(flag::HANDLE);
+        // SAFETY: SLOT HELD: terminal, the handle is gone, not queued.
+        return unsafe { home.free(slot) };
+    }
+    // SAFETY: the caller's.
+    unsafe { detach_early(home, slot) };
+}
+
+/// Detaches a slot whose result was not taken.
+#[cold]
+unsafe fn detach_early(home: Home, slot: *const Header) {
     // SAFETY: STABLE.
     let header = unsafe { &*slot };
     if !state::is_terminal(header.state.load(Ordering::Relaxed)) {

@@ -9,7 +9,7 @@
 //!   queued.swap(true) ── true: already linked    parked = true
 //!   link the node into `head`                    fence(SeqCst)
 //!   fence(SeqCst)                                head or mail set? ── yes: do not block
-//!   parked? ── swap(false) ── true: unpark       block
+//!   parked? ── take it down: unpark              block
 //! ```
 //!
 //! The two fences forbid the outcome in which the waker misses `parked` *and* the home thread misses the node.
@@ -150,7 +150,13 @@ impl Remote {
     /// Whether the home thread had declared itself parked; only one of several wakers is told so.
     fn notify(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::AcqRel)
+        // Not a swap: one that fails writes nothing, which the model could not order against a later declaration.
+        let (order, relaxed) = (Ordering::AcqRel, Ordering::Relaxed);
+        self.parked.load(relaxed)
+            && self
+                .parked
+                .compare_exchange(true, false, order, relaxed)
+                .is_ok()
     }
 }
 

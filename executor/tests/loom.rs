@@ -21,6 +21,13 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use remote::{Node, Remote};
 
+/// Explores every interleaving with at most three preemptions; without a bound it takes hours.
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(3);
+    builder.check(model);
+}
+
 /// An inbox, two nodes, and for each node a word of data that its wakes are about.
 struct World {
     remote: Remote,
@@ -75,7 +82,7 @@ impl World {
 ///
 /// The home thread is not this one, because loom's `join` is confused by an unpark that comes late.
 fn explore(wanted: [usize; 2], second: &'static [usize], third: &'static [usize]) {
-    loom::model(move || {
+    check(move || {
         let world = world();
         let other = Arc::clone(&world);
         let home = thread::spawn(move || other.run(wanted));
@@ -110,7 +117,7 @@ fn a_task_woken_again_while_it_is_drained() {
 
 #[test]
 fn mail_ends_a_park() {
-    loom::model(|| {
+    check(|| {
         let world = world();
         let other = Arc::clone(&world);
         let home = thread::spawn(move || {
@@ -132,7 +139,7 @@ fn mail_ends_a_park() {
 
 #[test]
 fn wakes_are_drained_in_their_order() {
-    loom::model(|| {
+    check(|| {
         let (world, home) = (world(), thread::current());
         world.wake(0, &home);
         world.wake(1, &home);

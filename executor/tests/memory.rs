@@ -90,7 +90,8 @@ fn wakes_and_pushes_never_allocate() {
     let executor = threaded();
     executor.block_on(async {
         let gates: Vec<Gate> = (0..10_000).map(|_| Gate::new()).collect();
-        for gate in gates.iter().cloned() {
+        for gate in &gates {
+            let gate = gate.clone();
             drop(spawn(async move { gate.pass().await }));
         }
         yield_now().await;
@@ -197,7 +198,7 @@ fn a_steady_load_is_not_trimmed() {
     let limits = Rc::new(Cell::new(0));
     let seen = Rc::clone(&limits);
     *executor.park().on_park.borrow_mut() = Some(Box::new(move |idle| {
-        seen.set(seen.get() + usize::from(idle.limit().is_some()))
+        seen.set(seen.get() + usize::from(idle.limit().is_some()));
     }));
     executor.block_on(async {
         let kept: Vec<JoinHandle<()>> = (0..20_000).map(|_| spawn(pending())).collect();
@@ -230,7 +231,7 @@ fn executors_are_recycled() {
     let before = resident();
     run(200_000);
     for _ in 0..100 {
-        std::thread::spawn(move || run_on_thread()).join().unwrap();
+        std::thread::spawn(run_on_thread).join().unwrap();
     }
     let grown = resident().saturating_sub(before);
     println!("200k executors later: {} KiB more", grown / 1024);

@@ -43,7 +43,7 @@ fn scopes_nest() {
         NUMBER.scope(2, async { assert_eq!(NUMBER.get(), 2) }).await;
         NUMBER.sync_scope(3, || assert_eq!(NUMBER.get(), 3));
         TEXT.scope("text".into(), async {
-            assert_eq!(TEXT.with(String::len) + NUMBER.with(|_| 1), 5)
+            assert_eq!(TEXT.with(String::len) + NUMBER.with(|_| 1), 5);
         })
         .await;
         assert_eq!(NUMBER.get(), 1);

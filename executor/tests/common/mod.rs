@@ -15,13 +15,16 @@ use std::task::{Poll, Wake, Waker};
 
 use camshaft_executor::{Executor, Idle, Park, ThreadPark, Unpark};
 
+/// What a [`Tracing`] park calls when it is idle.
+pub type ParkHook = Box<dyn FnMut(&Idle<'_>)>;
+
 /// A park that counts what the executor does, runs a hook when it is idle, and never waits in vain: an idle executor
 /// that nothing can wake is a failed test and not a hang.
 #[derive(Default)]
 pub struct Tracing {
     pub ticks: Cell<usize>,
     pub parks: Cell<usize>,
-    pub on_park: RefCell<Option<Box<dyn FnMut(&Idle<'_>)>>>,
+    pub on_park: RefCell<Option<ParkHook>>,
     pub on_tick: RefCell<Option<Box<dyn FnMut()>>>,
 }
 
