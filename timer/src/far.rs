@@ -5,8 +5,8 @@
 //!
 //! Invariants:
 //! - **Mapped.** A bucket is in the slab exactly if the map leads its number to it.
-//! - **Occupied.** All buckets hold timers, save at most one, `spare`. It spares a lone timer that comes and goes the cost of
-//!   a bucket each time.
+//! - **Occupied.** All buckets hold timers, save the few in `spares`. They spare timers that come and go the cost of a bucket
+//!   each time.
 //! - **Front.** `front` is the first bucket of the map; to ask the map each time would be most of the cost of a quiet turn.
 //! - **Ahead.** A node in bucket `b` has a deadline in `b` or later; it is later only after a re-arm.
 
@@ -35,27 +35,33 @@ pub(crate) struct Far {
     front: Option<usize>,
     /// Where the last timer of such a number went; may be out of date.
     hints: [usize; HINTS],
-    /// The bucket without timers, if there is one.
-    spare: Option<usize>,
+    /// The buckets without timers, oldest first. They stay for a while, because the next timer is often armed for the same
+    /// second as the last, and cancelled before.
+    spares: Vec<usize>,
 }
+
+/// The most buckets without timers.
+const SPARES: usize = 8;
 
 impl Far {
     /// Puts a node into the bucket of its deadline.
     pub(crate) fn link<T>(&mut self, nodes: &mut Nodes<T>, index: u32) {
         let number = bucket_of(nodes.node(index).deadline);
         let id = self.bucket(number);
-        if self.spare == Some(id) {
-            self.spare = None;
+        if self.buckets[id].list.is_empty() {
+            self.spares.retain(|&spare| spare != id);
         }
         nodes.link(&mut self.buckets[id].list, Home::far(id), index);
     }
 
     /// Takes a node out of its bucket.
     pub(crate) fn unlink<T>(&mut self, nodes: &mut Nodes<T>, id: usize, index: u32) {
-        if nodes.unlink(&mut self.buckets[id].list, index)
-            && let Some(old) = self.spare.replace(id)
-        {
-            self.remove(old);
+        if nodes.unlink(&mut self.buckets[id].list, index) {
+            if self.spares.len() == SPARES {
+                let oldest = self.spares.remove(0);
+                self.remove(oldest);
+            }
+            self.spares.push(id);
         }
     }
 
@@ -73,19 +79,22 @@ impl Far {
     /// The number of the first bucket that has timers, and the lower bound of their deadlines.
     #[inline]
     pub(crate) fn first(&self) -> Option<(u64, u64)> {
-        let mut bucket = &self.buckets[self.front?];
-        if bucket.list.is_empty() {
-            // It is the spare one, and the only empty one.
-            bucket = &self.buckets[*self.map.values().nth(1)?];
-        }
+        let front = &self.buckets[self.front?];
+        let bucket = if front.list.is_empty() {
+            // At most SPARES steps.
+            let mut buckets = self.map.values().map(|&id| &self.buckets[id]);
+            buckets.find(|bucket| !bucket.list.is_empty())?
+        } else {
+            front
+        };
         Some((bucket.number, bucket.list.min))
     }
 
     /// Removes the first bucket that is not after `number` and gives its nodes.
     pub(crate) fn take_until(&mut self, number: u64) -> Option<Vec<u32>> {
         let id = self.front.filter(|&id| self.buckets[id].number <= number)?;
-        if self.spare == Some(id) {
-            self.spare = None;
+        if self.buckets[id].list.is_empty() {
+            self.spares.retain(|&spare| spare != id);
         }
         Some(self.remove(id).list.take())
     }
@@ -144,7 +153,7 @@ impl Default for Far {
             buckets: Slab::new(),
             front: None,
             hints: [0; HINTS],
-            spare: None,
+            spares: Vec::with_capacity(SPARES),
         }
     }
 }

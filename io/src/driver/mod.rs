@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //!
-//! - **NO-BORROW**: wakers and heirs are called, and dropped, only by [`Inner::deliver`] and friends, with no `RefCell`
+//! - **NO-BORROW**: wakers and heirs are called, and dropped, only by `Inner::wake` and `Inner::inherit`, with no `RefCell`
 //!   borrowed, for anything may happen in them: a submission, a cancellation, a panic.
 //! - **LAST-WORD**: memory of an operation (its buffer, address, message header) belongs to the table, through its heir
 //!   or its future, until its completion has been reaped. The driver's end waits for all completions, and if they do not
