@@ -1,0 +1,375 @@
+//! Time: never early, in order, and under a paused clock to the nanosecond.
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
+use camshaft::runtime::{Builder, Runtime};
+use camshaft::task::{spawn_blocking, yield_now};
+use camshaft::time::{
+    Duration, Instant, MissedTickBehavior, advance, interval, interval_at, sleep, sleep_until,
+    timeout, timeout_at,
+};
+use common::{alone, pair, panic_of, poll_once, read_exactly, runtime};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn paused() -> Runtime {
+    Builder::new()
+        .paused_clock(true)
+        .build()
+        .expect("a runtime can be built")
+}
+
+#[test]
+fn a_sleep_is_never_early() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for nanos in [0, 1, 999, 50_000, 1_000_000, 1_048_577, 7_777_777] {
+            let span = Duration::from_nanos(nanos);
+            let before = std::time::Instant::now();
+            sleep(span).await;
+            assert!(before.elapsed() >= span, "{span:?}");
+            let deadline = Instant::now() + span;
+            sleep_until(deadline).await;
+            assert!(Instant::now() >= deadline, "{span:?}");
+        }
+    });
+}
+
+#[test]
+fn equal_deadlines_fire_in_the_order_of_arming_and_others_by_the_nanosecond() {
+    let _alone = alone();
+    paused().block_on(async {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let base = Instant::now() + SECOND;
+        // A nanosecond apart, backwards; three tasks each, in their order.
+        for offset in (0..50).rev() {
+            for nth in 0..3 {
+                let order = order.clone();
+                camshaft::spawn(async move {
+                    sleep_until(base + Duration::from_nanos(offset)).await;
+                    order.borrow_mut().push((offset, nth));
+                });
+            }
+        }
+        sleep(2 * SECOND).await;
+        let expected: Vec<_> = (0..50)
+            .flat_map(|offset| (0..3).map(move |nth| (offset, nth)))
+            .collect();
+        assert_eq!(*order.borrow(), expected);
+    });
+}
+
+#[test]
+fn for_ever_is_a_duration() {
+    let _alone = alone();
+    for runtime in [runtime(), paused()] {
+        runtime.block_on(async {
+            let mut for_ever = pin!(sleep(Duration::MAX));
+            assert!(poll_once(for_ever.as_mut()).await.is_pending());
+            assert!(timeout(Duration::MAX, async {}).await.is_ok());
+            sleep(Duration::from_micros(10)).await;
+            assert!(poll_once(for_ever.as_mut()).await.is_pending());
+            assert!(!for_ever.is_elapsed());
+            for_ever.as_mut().reset(Instant::now());
+            for_ever.await;
+        });
+    }
+}
+
+#[test]
+fn a_timeout_asks_the_future_first() {
+    let _alone = alone();
+    paused().block_on(async {
+        assert_eq!(timeout(Duration::ZERO, async { 1 }).await, Ok(1));
+        assert!(timeout(Duration::ZERO, pending::<()>()).await.is_err());
+        let at = Instant::now() + SECOND;
+        assert!(timeout_at(at, sleep_until(at)).await.is_ok(), "a tie");
+        let error: std::io::Error = timeout(SECOND, pending::<()>()).await.unwrap_err().into();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        let mut limited = Box::pin(timeout(SECOND, pending::<()>()));
+        assert!(limited.as_mut().await.is_err());
+        // What was limited can be had back.
+        let inner = timeout(SECOND, async { 5 }).into_inner();
+        assert_eq!(inner.await, 5);
+    });
+}
+
+#[test]
+fn a_sleep_can_be_reset() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let mut sleeping = pin!(sleep(SECOND));
+        assert!(poll_once(sleeping.as_mut()).await.is_pending());
+        sleeping.as_mut().reset(start + 5 * SECOND); // later
+        assert_eq!(sleeping.deadline(), start + 5 * SECOND);
+        sleeping.as_mut().await;
+        assert_eq!(start.elapsed(), 5 * SECOND);
+        assert!(sleeping.is_elapsed());
+        assert!(
+            poll_once(sleeping.as_mut()).await.is_ready(),
+            "and stays so"
+        );
+        sleeping.as_mut().reset(start + 6 * SECOND); // fired before
+        assert!(!sleeping.is_elapsed());
+        sleeping.as_mut().await;
+        assert_eq!(start.elapsed(), 6 * SECOND);
+        sleeping.as_mut().reset(start + 60 * SECOND);
+        assert!(poll_once(sleeping.as_mut()).await.is_pending());
+        sleeping.as_mut().reset(start + 7 * SECOND); // earlier
+        sleeping.as_mut().await;
+        assert_eq!(start.elapsed(), 7 * SECOND);
+    });
+}
+
+#[test]
+fn a_reset_needs_no_poll_by_the_task_that_waits() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let sleeping = Rc::new(RefCell::new(Box::pin(sleep(3600 * SECOND))));
+        let waiting = camshaft::spawn({
+            let sleeping = sleeping.clone();
+            poll_fn(move |cx| sleeping.borrow_mut().as_mut().poll(cx))
+        });
+        yield_now().await;
+        sleeping.borrow_mut().as_mut().reset(start + SECOND);
+        waiting.await.unwrap();
+        assert_eq!(start.elapsed(), SECOND);
+    });
+}
+
+#[test]
+fn a_dropped_timer_does_not_fire() {
+    let _alone = alone();
+    let runtime = paused();
+    runtime.block_on(async {
+        let before = runtime.metrics().timers_fired;
+        for n in 1..1000 {
+            let mut sleeping = pin!(sleep(Duration::from_millis(n * n)));
+            assert!(poll_once(sleeping.as_mut()).await.is_pending());
+        }
+        sleep(3600 * SECOND).await;
+        assert_eq!(runtime.metrics().timers_fired - before, 1);
+    });
+}
+
+#[test]
+fn an_interval_catches_up_waits_or_skips() {
+    let _alone = alone();
+    let ticks = |behavior| {
+        paused().block_on(async move {
+            let start = Instant::now();
+            let mut beat = interval(SECOND);
+            beat.set_missed_tick_behavior(behavior);
+            assert_eq!(beat.missed_tick_behavior(), behavior);
+            beat.tick().await; // at once
+            advance(Duration::from_millis(4500)).await;
+            let mut ticks = Vec::new();
+            for _ in 0..6 {
+                beat.tick().await;
+                ticks.push(start.elapsed().as_millis());
+            }
+            ticks
+        })
+    };
+    assert_eq!(
+        ticks(MissedTickBehavior::Burst),
+        [4500, 4500, 4500, 4500, 5000, 6000]
+    );
+    assert_eq!(
+        ticks(MissedTickBehavior::Delay),
+        [4500, 5500, 6500, 7500, 8500, 9500]
+    );
+    assert_eq!(
+        ticks(MissedTickBehavior::Skip),
+        [4500, 5000, 6000, 7000, 8000, 9000]
+    );
+}
+
+#[test]
+fn an_interval_begins_when_told_and_can_be_reset() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let mut beat = interval_at(start + 10 * SECOND, SECOND);
+        assert_eq!(beat.period(), SECOND);
+        assert_eq!(beat.tick().await, start + 10 * SECOND);
+        beat.reset();
+        assert_eq!(beat.tick().await, start + 11 * SECOND);
+        beat.reset_after(5 * SECOND);
+        assert_eq!(beat.tick().await, start + 16 * SECOND);
+        beat.reset_immediately();
+        assert_eq!(beat.tick().await, start + 16 * SECOND);
+        // A tick that is not awaited to its end is not lost.
+        {
+            let mut tick = pin!(beat.tick());
+            assert!(poll_once(tick.as_mut()).await.is_pending());
+        }
+        assert_eq!(beat.tick().await, start + 17 * SECOND);
+    });
+    assert!(panic_of(|| interval(Duration::ZERO)).contains("zero"));
+}
+
+#[test]
+fn advance_fires_each_timer_at_its_own_time() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        for n in [3, 1, 2] {
+            let seen = seen.clone();
+            camshaft::spawn(async move {
+                for _ in 0..3 {
+                    sleep(n * SECOND).await;
+                    seen.borrow_mut().push((start.elapsed().as_secs(), n));
+                }
+            });
+        }
+        yield_now().await;
+        advance(6 * SECOND).await;
+        assert_eq!(start.elapsed(), 6 * SECOND);
+        yield_now().await;
+        let seen = seen.borrow();
+        let times: Vec<_> = seen.iter().map(|(at, _)| *at).collect();
+        assert!(times.is_sorted(), "{seen:?}");
+        for (at, n) in [
+            (1, 1),
+            (2, 1),
+            (2, 2),
+            (3, 1),
+            (3, 3),
+            (4, 2),
+            (6, 2),
+            (6, 3),
+        ] {
+            assert!(seen.contains(&(at, n)), "{at}, {n}: {seen:?}");
+        }
+        assert_eq!(seen.len(), 8);
+    });
+}
+
+#[test]
+fn a_paused_clock_stands_still_and_jumps_when_all_wait() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        sleep(100_000 * SECOND).await;
+        assert_eq!(start.elapsed(), 100_000 * SECOND);
+    });
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_over_blocking_work() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let (tell, told) = std::sync::mpsc::channel();
+        let blocking = spawn_blocking(move || told.recv().is_ok());
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            tell.send(()).expect("it waits");
+        });
+        let limited = timeout(SECOND, blocking).await;
+        assert!(limited.expect("no time passes meanwhile").unwrap());
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        other.join().unwrap();
+        sleep(SECOND).await;
+        assert_eq!(start.elapsed(), SECOND, "and goes on afterwards");
+    });
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_over_io_that_is_there() {
+    let _alone = alone();
+    paused().block_on(async {
+        let (client, server) = pair().await;
+        let start = Instant::now();
+        for _ in 0..100 {
+            client.write_all(b"ping").await.0.unwrap();
+            let word = timeout(SECOND, read_exactly(&server, 4)).await;
+            assert_eq!(word.expect("it is there"), b"ping");
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // Nothing comes: the clock jumps.
+        assert!(timeout(SECOND, server.recv()).await.is_err());
+        assert_eq!(start.elapsed(), SECOND);
+    });
+}
+
+#[test]
+fn advancing_needs_a_paused_clock() {
+    let _alone = alone();
+    let text = panic_of(|| camshaft::block_on(advance(SECOND)));
+    assert!(
+        text.contains("camshaft") && text.contains("paused_clock(true)"),
+        "{text}"
+    );
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a foreign waker");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_does_not_lose_the_wakes_of_others() {
+    let _alone = alone();
+    let runtime = paused();
+    let fired = Rc::new(Cell::new(0));
+    for _ in 0..10 {
+        let fired = fired.clone();
+        runtime.spawn(async move {
+            sleep(SECOND).await;
+            fired.set(fired.get() + 1);
+        });
+    }
+    let mut foreign = Box::pin(sleep(SECOND));
+    let text = panic_of(|| {
+        runtime.block_on(async {
+            yield_now().await;
+            let waker = Waker::from(Arc::new(Panics));
+            let cx = &mut Context::from_waker(&waker);
+            assert!(Pin::new(&mut foreign).poll(cx).is_pending());
+            for _ in 0..10 {
+                let fired = fired.clone();
+                camshaft::spawn(async move {
+                    sleep(SECOND).await;
+                    fired.set(fired.get() + 1);
+                });
+            }
+            sleep(2 * SECOND).await;
+        });
+    });
+    assert_eq!(text, "a foreign waker");
+    runtime.block_on(async {
+        sleep(2 * SECOND).await;
+        foreign.await;
+    });
+    assert_eq!(fired.get(), 20);
+}
+
+#[test]
+fn a_timer_that_is_moved_to_another_task_wakes_that_one() {
+    let _alone = alone();
+    paused().block_on(async {
+        let mut sleeping = Box::pin(sleep(SECOND));
+        assert!(poll_once(sleeping.as_mut()).await.is_pending());
+        let other = camshaft::spawn(sleeping);
+        other.await.unwrap();
+    });
+}
