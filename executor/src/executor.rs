@@ -9,7 +9,6 @@
 //!
 //! Invariants: HOME, ONE ENTRY (see [`crate::header`]), ONE OWNER (see [`crate::bundle`]), PHASES (see [`crate::mailbox`]).
 
-use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -60,8 +59,6 @@ pub struct Executor<P: Park> {
     epoch: u64,
     name: Option<Box<str>>,
     park: ManuallyDrop<P>,
-    /// Closed from inside of a task: the rest is done by the drop.
-    unfinished: Cell<bool>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -102,7 +99,6 @@ impl<P: Park> Executor<P> {
             epoch,
             name,
             park,
-            unfinished: Cell::new(false),
             not_send: PhantomData,
         }
     }
@@ -213,9 +209,7 @@ impl<P: Park> Executor<P> {
         self.cancel_all();
         blocking::close(self.home);
         if self.home.running.get().is_null() {
-            self.home.finish_closing();
-        } else {
-            self.unfinished.set(true); // PHASES: the running task has not ended yet
+            self.home.finish_closing(); // PHASES: otherwise a task has not ended yet, and the drop finishes
         }
         set_current(before);
     }
@@ -289,10 +283,8 @@ impl<P: Park> Drop for Executor<P> {
         self.close();
         let home = self.home;
         let before = home.enter();
-        if self.unfinished.get() {
-            self.cancel_all();
-            home.finish_closing();
-        }
+        self.cancel_all();
+        home.finish_closing();
         // SAFETY: dropped once, and not used after.
         quietly(|| unsafe { ManuallyDrop::drop(&mut self.park) });
         home.bundle().set_unparker(None);

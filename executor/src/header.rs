@@ -75,8 +75,6 @@ pub(crate) mod flag {
     pub(crate) const HANDLE: u8 = 1;
     /// The future is to be dropped at the task's next turn.
     pub(crate) const ABORTED: u8 = 2;
-    /// The future is being dropped right now.
-    pub(crate) const DROPPING: u8 = 4;
 }
 
 /// The head of a slot; the body follows at once.

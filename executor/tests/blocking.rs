@@ -72,18 +72,32 @@ fn an_executor_waits_for_what_has_started() {
     let (started, has_started) = mpsc::channel();
     let (go, may_go) = mpsc::channel::<()>();
     let seen = Arc::clone(&done);
-    let task = executor.block_on(async {
-        spawn_blocking(move || {
+    let mut task = None;
+    executor.block_on(async {
+        task = Some(spawn_blocking(move || {
             started.send(()).unwrap();
             let _ = may_go.recv();
             seen.store(true, Ordering::SeqCst);
             3
-        })
+        }));
     });
+    let task = task.unwrap();
     has_started.recv().unwrap();
-    drop(go); // the closure may end now, before or during the drop
+    let handle = executor.handle();
+    let opener = std::thread::spawn(move || {
+        // An executor that refuses is being closed: from then on it must wait.
+        while !handle.spawn(async {}).is_finished() {
+            std::thread::yield_now();
+        }
+        for _ in 0..1000 {
+            std::thread::yield_now();
+        }
+        drop(go);
+    });
     drop(executor);
-    assert!(done.load(Ordering::SeqCst));
+    let in_time = done.load(Ordering::SeqCst);
+    opener.join().unwrap();
+    assert!(in_time);
     assert_eq!(block_on(task).unwrap(), 3);
 }
 
@@ -92,8 +106,10 @@ fn closures_in_flight_are_counted_until_their_wake() {
     let executor = tracing();
     let seen = Arc::new(AtomicUsize::new(0));
     let most = Arc::clone(&seen);
+    let (go, may_go) = mpsc::channel();
     *executor.park().on_park.borrow_mut() = Some(Box::new(move |idle| {
         most.fetch_max(idle.blocking_in_flight(), Ordering::SeqCst);
+        let _ = go.send(());
         while idle.blocking_in_flight() > 0 && !idle.has_remote() {
             std::thread::yield_now();
         }
@@ -103,7 +119,7 @@ fn closures_in_flight_are_counted_until_their_wake() {
         );
     }));
     executor.block_on(async {
-        let one = spawn_blocking(|| 1);
+        let one = spawn_blocking(move || may_go.recv().map_or(0, |()| 1));
         assert_eq!(one.await.unwrap(), 1);
     });
     assert_eq!(seen.load(Ordering::SeqCst), 1);

@@ -134,11 +134,10 @@ fn in_the_drop_of_an_output() {
         assert!(task.is_finished());
         drop(task); // dropped with the handle
     });
-    let task: JoinHandle<Bomb> = executor.block_on(async {
-        let task = spawn(async { Bomb });
-        yield_now().await;
-        task
-    });
+    let task: JoinHandle<Bomb> = executor.spawn(async { Bomb });
+    executor.block_on(yield_now());
+    executor.block_on(yield_now());
+    assert!(task.is_finished());
     drop(task); // the same from outside
     still_works(&executor);
 }
@@ -235,7 +234,7 @@ fn in_park_and_in_tick() {
         executor.block_on(poll_fn(|cx| {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
-        }))
+        }));
     };
     assert!(catch_unwind(AssertUnwindSafe(spinning)).is_err());
     executor.park().on_tick.replace(None);

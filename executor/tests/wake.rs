@@ -171,3 +171,31 @@ fn polls_are_counted() {
     let stats = executor.stats();
     assert_eq!((stats.polls, stats.tasks), (3, 0));
 }
+
+#[test]
+fn a_task_that_ends_while_it_is_queued_leaves_nothing_in_the_queue() {
+    let executor = tracing();
+    executor.block_on(async {
+        // Detached, woken in its last poll: the slot must not be used again before the queue has let go of it.
+        drop(spawn(poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            Poll::Ready(0u8)
+        })));
+        let polls = Rc::new(Cell::new(0));
+        let spawned = Rc::clone(&polls);
+        drop(spawn(async move {
+            for _ in 0..40 {
+                let counted = Rc::clone(&spawned);
+                drop(spawn(poll_fn(move |_| {
+                    counted.set(counted.get() + 1);
+                    Poll::<u8>::Pending
+                })));
+            }
+        }));
+        for _ in 0..5 {
+            yield_now().await;
+        }
+        assert_eq!(polls.get(), 40);
+        assert_eq!(executor.stats().tasks, 40);
+    });
+}

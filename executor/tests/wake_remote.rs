@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 
 use camshaft_executor::{JoinHandle, block_on, spawn, yield_now};
-use common::{Drops, threaded};
+use common::{Drops, Foreign, threaded};
 
 /// A cell that threads add to and a task waits for.
 #[derive(Default)]
@@ -256,4 +256,28 @@ fn a_future_for_a_closed_executor_is_dropped_by_the_caller() {
     let mut task = pin!(task);
     let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     assert!(matches!(polled, Poll::Ready(Err(error)) if error.is_cancelled()));
+}
+
+#[test]
+fn a_waker_registered_too_late_is_woken_at_once() {
+    let executor = threaded();
+    let foreign = Arc::new(Foreign::default());
+    let waker = Waker::from(Arc::clone(&foreign));
+    executor.block_on(async {
+        let mut task = spawn(async {});
+        // Asked for from afar while the task has not run; the request is read only after it has.
+        let task = std::thread::spawn(move || {
+            let polled = pin!(&mut task).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            task
+        })
+        .join()
+        .unwrap();
+        yield_now().await;
+        assert!(task.is_finished());
+        for _ in 0..100 {
+            yield_now().await;
+        }
+    });
+    assert_eq!(foreign.0.load(Ordering::SeqCst), 1);
 }
