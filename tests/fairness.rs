@@ -17,9 +17,9 @@ async fn restless(polls: Rc<Cell<u64>>) {
     poll_fn(|cx| {
         polls.set(polls.get() + 1);
         cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::<()>::Pending
     })
-    .await
+    .await;
 }
 
 async fn rounds(n: u32) {

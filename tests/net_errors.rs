@@ -139,7 +139,7 @@ fn a_write_half_shuts_down_when_dropped() {
         server.write_all(b"x").await.0.unwrap();
         assert_eq!(read_exactly(&client, 1).await, b"x");
         let mut server = server;
-        drop(server.split());
+        let _ = server.split();
         server.write_all(b"y").await.0.unwrap();
         assert_eq!(read_exactly(&client, 1).await, b"y");
     });
@@ -180,8 +180,8 @@ fn an_accept_without_descriptors() {
                 assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
             }
             let after = runtime.metrics();
-            // Two operations a try, the pause and the accept: nothing spins.
-            assert!(after.ops_submitted - before.ops_submitted <= 10);
+            // Each try but the first waits out a pause before: nothing spins.
+            assert_eq!(after.ops_submitted - before.ops_submitted, 5 + 4);
             assert!(after.enters - before.enters <= 40);
             // An accept that waits out its pause may be dropped.
             assert!(poll_and_drop(listener.accept()).await.is_pending());

@@ -166,14 +166,13 @@ pub fn limit_fds(limit: u64) -> u64 {
         rlim_max: 0,
     };
     // SAFETY: the kernel writes one `rlimit`.
-    assert_eq!(
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits) },
-        0
-    );
+    let read = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits) };
+    assert_eq!(read, 0);
     let former = limits.rlim_cur;
     limits.rlim_cur = limit.min(limits.rlim_max);
     // SAFETY: the kernel reads one `rlimit`.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) }, 0);
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) };
+    assert_eq!(set, 0);
     former
 }
 
