@@ -117,9 +117,12 @@ impl Loop {
             .saturating_add(longest)
             .min(deadline.unwrap_or(u64::MAX));
         expect_ring(self.driver.turn());
+        if self.driver.has_reaped() {
+            return true;
+        }
         loop {
             for _ in 0..32 {
-                if self.driver.is_ready() || self.driver.has_reaped() {
+                if self.driver.is_ready() {
                     expect_ring(self.driver.turn());
                     if self.driver.has_reaped() {
                         return true;
