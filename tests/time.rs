@@ -7,7 +7,7 @@ use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use camshaft::runtime::{Builder, Runtime};
 use camshaft::task::{spawn_blocking, yield_now};
@@ -371,5 +371,27 @@ fn a_timer_that_is_moved_to_another_task_wakes_that_one() {
         assert!(poll_once(sleeping.as_mut()).await.is_pending());
         let other = camshaft::spawn(sleeping);
         other.await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_polls_many_pending_sleeps_does_not_wake_itself() {
+    let runtime = paused();
+    runtime.block_on(async {
+        let mut sleeps: Vec<_> = (1..=1000)
+            .map(|ms| Box::pin(sleep(Duration::from_millis(ms))))
+            .collect();
+        let before = runtime.metrics().polls;
+        poll_fn(|cx| {
+            sleeps.retain_mut(|sleep| sleep.as_mut().poll(cx).is_pending());
+            if sleeps.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        // One poll for each that fires, and the first.
+        assert!(runtime.metrics().polls - before <= 1001);
     });
 }

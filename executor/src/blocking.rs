@@ -1,7 +1,7 @@
 //! A pool of threads for closures that block.
 //!
 //! One pool serves the whole process. It grows while closures wait and no thread is idle, to at most 512 threads; a thread
-//! that was idle for ten seconds ends. Each executor keeps a [`Group`], so that it can drop its own waiting closures and wait
+//! that was idle for ten seconds ends. Each executor keeps a group, so that it can drop its own waiting closures and wait
 //! for those that have started when it is closed.
 
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! The budget that makes a task give way although everything it asks for is ready.
 //!
-//! Each poll of a task begins with [`BUDGET`] units. A leaf future that finds its result ready spends one; when none is left
+//! Each poll of a task begins with 128 units. A leaf future that finds its result ready spends one; when none is left
 //! it pretends not to be ready, and the task runs again behind the others.
 
 use std::task::{Context, Poll};
@@ -12,7 +12,9 @@ pub(crate) const BUDGET: u32 = 128;
 
 /// Spends one unit of the running task's budget; with none left, wakes the task for a later turn and is pending.
 ///
-/// For leaf futures, before they look for their result. Outside of a camshaft runtime it is always ready.
+/// For leaf futures, once they know that their result is ready, and before they give it away. One that is pending must not
+/// call it: a task that polls hundreds of pending futures would use its budget up and wake itself for ever. Outside of a
+/// camshaft runtime it is always ready.
 ///
 /// # Cancellation
 ///

@@ -116,7 +116,6 @@ impl Sleep {
         let deadline = to_nanos(self.deadline.into_std());
         // A deadline that passed since the loop last looked at the clock fires when it looks again.
         if deadline <= timers.recent() {
-            self.elapsed = true;
             return Poll::Ready(());
         }
         let key = timers.insert(deadline, cx.waker().clone());
@@ -134,16 +133,15 @@ impl Future for Sleep {
         if this.elapsed {
             return Poll::Ready(());
         }
-        ready!(coop::poll_proceed(cx));
         match &this.armed {
-            None => this.arm(cx),
-            Some((timers, key)) => {
-                ready!(timers.poll(*key, cx));
-                this.elapsed = true;
-                this.armed = None;
-                Poll::Ready(())
-            }
+            None => ready!(this.arm(cx)),
+            Some((timers, key)) => ready!(timers.poll(*key, cx)),
         }
+        // Charged only when it is ready: pending polls of many sleeps must not use the budget up.
+        ready!(coop::poll_proceed(cx));
+        this.elapsed = true;
+        this.armed = None;
+        Poll::Ready(())
     }
 }
 
