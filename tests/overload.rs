@@ -12,7 +12,7 @@ use camshaft::runtime::Builder;
 use camshaft::task::{JoinSet, yield_now};
 use common::{
     alone, half_std, listener, pair, poll_once, raise_fd_limit, read_exactly, runtime,
-    small_runtime, turn,
+    small_runtime, turn, until,
 };
 
 const MANY: usize = 1500;
@@ -130,6 +130,30 @@ fn thousands_of_cancellations_with_a_full_queue_lose_nothing() {
         }
     });
     drop(runtime);
+}
+
+/// Nothing arrives, so these reads end only if each of them is cancelled.
+#[test]
+fn every_one_of_thousands_of_cancellations_reaches_the_kernel() {
+    let _alone = alone();
+    let runtime = small_runtime();
+    runtime.block_on(async {
+        let pairs = many_pairs().await;
+        for entered in [false, true] {
+            let mut reads: Vec<_> = pairs
+                .iter()
+                .map(|(_, server)| Box::pin(server.read(Vec::with_capacity(1))))
+                .collect();
+            for read in &mut reads {
+                assert!(poll_once(read.as_mut()).await.is_pending());
+            }
+            if entered {
+                turn().await;
+            }
+            drop(reads);
+            until(|| runtime.metrics().ops_submitted == runtime.metrics().ops_completed).await;
+        }
+    });
 }
 
 #[test]

@@ -172,6 +172,34 @@ fn what_an_exact_read_took_is_given_back() {
     });
 }
 
+/// One that waits until a dropped read has settled, with bytes of the stash in its buffer already.
+#[test]
+fn what_a_waiting_read_took_is_given_back() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for to_end in [false, true] {
+            let (client, server) = half_std();
+            let mut first = Box::pin(server.read(Vec::with_capacity(3)));
+            let mut second = Box::pin(server.read(Vec::with_capacity(3)));
+            assert!(poll_once(first.as_mut()).await.is_pending());
+            assert!(poll_once(second.as_mut()).await.is_pending());
+            turn().await;
+            (&client).write_all(b"abc").expect("sent");
+            turn().await; // one of them has it
+            drop(first);
+            drop(second);
+            if to_end {
+                let _ = poll_and_drop(server.read_to_end(b"prefix".to_vec())).await;
+            } else {
+                let _ = poll_and_drop(server.read_exact(Vec::with_capacity(99))).await;
+            }
+            (&client).write_all(b"def").expect("sent");
+            drop(client);
+            assert_eq!(read_rest(&server).await, b"abcdef");
+        }
+    });
+}
+
 #[test]
 fn what_reading_to_the_end_took_is_given_back_without_its_prefix() {
     let _alone = alone();

@@ -338,13 +338,14 @@ fn a_waker_that_panics_does_not_lose_the_wakes_of_others() {
             fired.set(fired.get() + 1);
         });
     }
-    let mut foreign = Box::pin(sleep(SECOND));
+    let mut foreign = None;
     let text = panic_of(|| {
         runtime.block_on(async {
             yield_now().await;
             let waker = Waker::from(Arc::new(Panics));
             let cx = &mut Context::from_waker(&waker);
-            assert!(Pin::new(&mut foreign).poll(cx).is_pending());
+            let foreign = foreign.insert(Box::pin(sleep(SECOND)));
+            assert!(Pin::new(foreign).poll(cx).is_pending());
             for _ in 0..10 {
                 let fired = fired.clone();
                 camshaft::spawn(async move {
@@ -358,7 +359,7 @@ fn a_waker_that_panics_does_not_lose_the_wakes_of_others() {
     assert_eq!(text, "a foreign waker");
     runtime.block_on(async {
         sleep(2 * SECOND).await;
-        foreign.await;
+        foreign.expect("made").await;
     });
     assert_eq!(fired.get(), 20);
 }

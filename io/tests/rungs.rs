@@ -297,3 +297,36 @@ fn the_end_with_operations_in_flight() {
         next.shutdown();
     }
 }
+
+/// A forked child shares the descriptor of the ring, but not its memory: what it drops must not touch either.
+#[test]
+fn a_forked_child_drops_a_driver_quietly() {
+    let driver = Driver::new(&Config::default()).expect("a ring");
+    let (client, server) = run(&driver, pair());
+    let mut reading = Box::pin(server.read(Vec::with_capacity(9)));
+    run(&driver, async {
+        assert!(poll_once(reading.as_mut()).await.is_pending());
+        turn().await;
+    });
+    // SAFETY: the child only drops what it inherited, and exits.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        // SAFETY: no memory is passed. A hang ends with SIGALRM.
+        unsafe { libc::alarm(5) };
+        drop(reading);
+        driver.shutdown();
+        drop(driver);
+        // SAFETY: the child ends here.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    let waited = unsafe { libc::waitpid(child, &mut status, 0) };
+    assert_eq!((waited, status), (child, 0));
+    run(&driver, async {
+        client.write_all(b"alive").await.0.expect("sent");
+        assert_eq!(reading.await.1, b"alive");
+    });
+    driver.shutdown();
+}
