@@ -9,11 +9,11 @@ use std::future::Future;
 use std::time::Instant;
 
 use camshaft_executor::{Executor, JoinHandle};
-use camshaft_io::driver::Report;
 
 pub use self::builder::{Backend, Builder, Spin};
 pub use self::metrics::Metrics;
 pub use camshaft_executor::Handle;
+pub use camshaft_io::driver::{Report as BackendReport, Rung};
 
 use crate::driver::Loop;
 
@@ -104,7 +104,7 @@ impl Runtime {
 
     /// Which ways to do I/O were tried, and why some were refused. Displays as a few lines.
     #[must_use]
-    pub fn backend_report(&self) -> &Report {
+    pub fn backend_report(&self) -> &BackendReport {
         self.park().driver().report()
     }
 

@@ -20,8 +20,9 @@ use crate::stream::{transfers_read, transfers_write};
 
 /// A TCP connection.
 ///
-/// Its transfers take `&self`, so that one task can read while another writes; two reads at the same time get the bytes
-/// in the order in which they were submitted.
+/// Its transfers take `&self`, so that one task can read while another writes. Let only one task at a time read, and one
+/// write: two reads at once share the bytes between them as they come, and two writes at once may mix theirs if the peer
+/// is slow to read.
 ///
 /// # Examples
 ///

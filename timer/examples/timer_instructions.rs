@@ -3,9 +3,9 @@
 //! Build it, then let callgrind count inside the function `measured` alone:
 //!
 //! ```text
-//! cargo build --release -p camshaft-timer --example instructions
+//! cargo build --release -p camshaft-timer --example timer_instructions
 //! valgrind --tool=callgrind --callgrind-out-file=/dev/null --collect-atstart=no '--toggle-collect=*measured*' \
-//!     target/release/examples/instructions insert
+//!     target/release/examples/timer_instructions insert
 //! ```
 //!
 //! The program prints how many operations it carried out; divide callgrind's `Collected` by that number. What it knows, and

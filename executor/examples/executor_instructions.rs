@@ -1,9 +1,9 @@
 //! Runs one path of the executor over and over, so that callgrind can count its instructions per operation.
 //!
 //! ```text
-//! cargo run --release --example instructions                      every path, nanoseconds each
-//! cargo build --release --example instructions
-//! valgrind --tool=callgrind target/release/examples/instructions spawn_join 100000
+//! cargo run --release --example executor_instructions                      every path, nanoseconds each
+//! cargo build --release --example executor_instructions
+//! valgrind --tool=callgrind target/release/examples/executor_instructions spawn_join 100000
 //! ```
 //!
 //! Run a path with two counts and divide the difference: start-up then cancels out.
