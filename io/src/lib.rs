@@ -20,6 +20,7 @@ pub mod buf;
 pub mod driver;
 mod fork;
 pub mod fs;
+mod lane;
 pub mod net;
 mod offload;
 mod op;

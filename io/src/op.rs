@@ -5,8 +5,8 @@
 //!   ready ───────────────> ready ──────────────> in flight ──────────────> complete ──> output
 //!     │  waits or is served                          │                         └─ again ─> ready
 //!     │                                              │
-//!   drop: `abandon`                              drop: `disown`, a cancellation is queued, and the operation itself, with
-//!                                                its buffer, moves to the table; its `inherit` gets the completion
+//!   drop: `abandon`                              drop: a cancellation is queued, and the operation itself, with its
+//!                                                buffer, moves to the table; its `inherit` gets the completion
 //! ```
 //!
 //! Invariant **OWNED**: an operation owns, at addresses that do not change when it moves, all memory that its request
@@ -54,19 +54,8 @@ pub(crate) unsafe trait Operation: Sized + 'static {
     /// What to ask the kernel for.
     fn request(&mut self) -> Request;
 
-    /// Looks, while the request is in flight, for an output that came from elsewhere: what a dropped operation brought. Or
-    /// starts over, with a new request. This request is given up then, as if its future had been dropped.
-    #[inline]
-    fn overtake(&mut self, cx: &Context<'_>) -> Option<Step<Self>> {
-        let _ = cx;
-        None
-    }
-
     /// Turns a completion into the output.
     fn complete(self, completion: Completion) -> Step<Self>;
-
-    /// The future was dropped while the kernel was at it: whoever must not overtake this operation is told here.
-    fn disown(&mut self) {}
 
     /// Keeps or undoes what a disowned operation did after all. Called once, with nothing borrowed.
     fn inherit(self, completion: Completion);
@@ -102,20 +91,11 @@ impl<T: Operation> Future for Op<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
         let this = self.get_mut();
         if let Some((driver, key)) = &this.flight {
-            let step = match driver.poll(*key, cx) {
-                Poll::Ready(completion) => {
-                    this.flight = None;
-                    this.take().complete(completion)
-                }
-                Poll::Pending => {
-                    let Some(step) = this.operation.as_mut().and_then(|it| it.overtake(cx)) else {
-                        return Poll::Pending;
-                    };
-                    this.give_up();
-                    step
-                }
+            let Poll::Ready(completion) = driver.poll(*key, cx) else {
+                return Poll::Pending;
             };
-            match step {
+            this.flight = None;
+            match this.take().complete(completion) {
                 Step::Done(output) => return Poll::Ready(output),
                 Step::Again(operation) => this.operation = Some(operation),
             }
@@ -147,26 +127,20 @@ impl<T: Operation> Op<T> {
             .take()
             .expect("an operation is polled until it is ready, and not after")
     }
-
-    #[inline]
-    fn give_up(&mut self) {
-        let Some(mut operation) = self.operation.take() else {
-            return;
-        };
-        match self.flight.take() {
-            None => operation.abandon(),
-            Some((driver, key)) => {
-                operation.disown();
-                driver.disown(key, Box::new(move |done| operation.inherit(done)));
-            }
-        }
-    }
 }
 
 impl<T: Operation> Drop for Op<T> {
     #[inline]
     fn drop(&mut self) {
-        self.give_up();
+        let Some(operation) = self.operation.take() else {
+            return;
+        };
+        match self.flight.take() {
+            None => operation.abandon(),
+            Some((driver, key)) => {
+                driver.disown(key, Box::new(move |done| operation.inherit(done)));
+            }
+        }
     }
 }
 

@@ -1,13 +1,12 @@
-//! A connected socket and the order of what happens on it.
+//! A connected socket, and what its cancelled receives brought.
 //!
-//! A read or write whose future was dropped is cancelled, but the kernel may have done it already. What it received is
-//! put into the **stash**, and until it has settled, operations in the same direction wait, so that bytes are neither lost
-//! nor reordered.
+//! A receive whose future was dropped is cancelled, but the kernel may have done it already. What it received is put into
+//! the **stash**, where the next receive of any kind looks first.
 //!
 //! Invariants:
 //!
-//! - **ORDER**: bytes in the stash come before all bytes that the kernel still holds. It is added to only by operations
-//!   that were submitted before any that is not yet submitted, and read before anything is submitted.
+//! - **ORDER**: bytes in the stash come before all bytes that the kernel still holds. It is looked at, and added to, only
+//!   by the operation that holds the reading lane (see [`crate::lane`]).
 //! - **FD-LAST**: the descriptor is closed when the last operation on it has completed: each holds the `Rc`.
 
 use std::cell::{Cell, RefCell};
@@ -15,11 +14,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+
+use socket2::{SockAddr, SockRef};
 
 use crate::driver::{self, BufGuard, Completion};
+use crate::lane::{Direction, Lane, Lanes};
 
 /// What a cancelled receive brought.
 pub(crate) enum Stashed {
@@ -31,32 +33,46 @@ pub(crate) enum Stashed {
     Failed(io::Error),
 }
 
-/// A direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
-}
-
 /// A connected socket, shared by its handles and by the operations on it.
 ///
-/// It fits in one cache line with its counts; what only cancellations need is allocated by the first of them.
+/// It fits in one cache line with the counts of its `Rc`.
 pub(crate) struct Socket {
     fd: OwnedFd,
     /// Whether the last receive left the socket empty: then the kernel need not try before it is readable.
     drained: Cell<bool>,
-    /// Operations in each direction whose future is gone and whose completion is not there yet.
-    unsettled: [Cell<u32>; 2],
-    cold: RefCell<Option<Box<Cold>>>,
+    lanes: [Lane; 2],
+    /// Allocated by the first receive that is cancelled too late.
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer keeps the socket in one line"
+    )]
+    stash: RefCell<Option<Box<VecDeque<Stashed>>>>,
 }
 
-const _: () = assert!(size_of::<Socket>() <= 48);
+const _: () = assert!(size_of::<Socket>() <= 64);
 
-#[derive(Default)]
-struct Cold {
-    stash: VecDeque<Stashed>,
-    /// Whoever waits for a direction to settle.
-    waiters: [Vec<Waker>; 2],
+/// The internet address that a socket's address is.
+pub(crate) fn to_inet(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the socket's address is neither IPv4 nor IPv6",
+        )
+    })
+}
+
+/// The descriptor that the kernel made for an operation.
+pub(crate) fn new_fd(completion: Completion) -> io::Result<OwnedFd> {
+    let fd = RawFd::try_from(completion.value()?).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: a descriptor that was just made for whoever has the completion, and that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+impl Lanes for Socket {
+    #[inline]
+    fn lane(&self, direction: Direction) -> &Lane {
+        &self.lanes[direction as usize]
+    }
 }
 
 impl Socket {
@@ -64,9 +80,19 @@ impl Socket {
         Rc::new(Self {
             fd,
             drained: Cell::new(false),
-            unsettled: [Cell::new(0), Cell::new(0)],
-            cold: RefCell::new(None),
+            lanes: Default::default(),
+            stash: RefCell::new(None),
         })
+    }
+
+    /// The address of the other side.
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        to_inet(SockRef::from(&self.fd).peer_addr()?)
+    }
+
+    /// The address of this side.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        to_inet(SockRef::from(&self.fd).local_addr()?)
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {
@@ -90,34 +116,10 @@ impl Socket {
             .set(!io_uring::cqueue::sock_nonempty(completion.flags));
     }
 
-    /// Waits until cancelled operations in this direction have settled.
-    #[inline]
-    pub(crate) fn poll_settled(&self, direction: Direction, cx: &Context<'_>) -> Poll<()> {
-        if self.unsettled(direction).get() == 0 {
-            return Poll::Ready(());
-        }
-        let waker = cx.waker().clone();
-        self.cold(|cold| cold.waiters[direction as usize].push(waker));
-        Poll::Pending
-    }
-
-    /// An operation in this direction lost its future while in flight.
-    pub(crate) fn unsettle(&self, direction: Direction) {
-        self.unsettled(direction).update(|n| n + 1);
-    }
-
-    /// It completed, and whatever it brought is in the stash.
-    pub(crate) fn settle(&self, direction: Direction) {
-        self.unsettled(direction).update(|n| n - 1);
-        if self.unsettled(direction).get() == 0 {
-            let waiters = self.cold(|cold| mem::take(&mut cold.waiters[direction as usize]));
-            driver::wake_all(waiters);
-        }
-    }
-
-    /// Has cancelled operations settle now, for a socket that is about to be closed or handed out.
-    pub(crate) fn settle_now(&self) {
-        let settled = || self.unsettled.iter().all(|n| n.get() == 0);
+    /// Has cancelled operations settle now, for a handle that is about to go. No future of it is left, so whoever still holds
+    /// its lanes has been cancelled.
+    pub(crate) fn settle(&self, directions: &[Direction]) {
+        let settled = || directions.iter().all(|it| self.lane(*it).is_free());
         if !settled()
             && let Some(driver) = driver::current()
         {
@@ -125,18 +127,10 @@ impl Socket {
         }
     }
 
-    #[inline]
-    fn unsettled(&self, direction: Direction) -> &Cell<u32> {
-        &self.unsettled[direction as usize]
-    }
-
-    fn cold<R>(&self, f: impl FnOnce(&mut Cold) -> R) -> R {
-        f(self.cold.borrow_mut().get_or_insert_default())
-    }
-
     /// Adds what a cancelled receive brought.
     pub(crate) fn stash(&self, stashed: Stashed) {
-        self.cold(|cold| cold.stash.push_back(stashed));
+        let mut stash = self.stash.borrow_mut();
+        stash.get_or_insert_default().push_back(stashed);
     }
 
     /// Adds what a receive into plain memory brought before or while it was cancelled: bytes, or an error other than that
@@ -158,21 +152,20 @@ impl Socket {
     /// Whether the stash is empty.
     #[inline]
     pub(crate) fn is_stash_empty(&self) -> bool {
-        self.cold
-            .borrow()
-            .as_ref()
-            .is_none_or(|cold| cold.stash.is_empty())
+        let stash = self.stash.borrow();
+        stash.as_ref().is_none_or(|stash| stash.is_empty())
     }
 
     /// Takes the first thing in the stash.
     #[inline]
     pub(crate) fn unstash(&self) -> Option<Stashed> {
-        self.cold.borrow_mut().as_mut()?.stash.pop_front()
+        self.stash.borrow_mut().as_mut()?.pop_front()
     }
 
     /// Puts something back to the front of the stash.
     pub(crate) fn restash(&self, stashed: Stashed) {
-        self.cold(|cold| cold.stash.push_front(stashed));
+        let mut stash = self.stash.borrow_mut();
+        stash.get_or_insert_default().push_front(stashed);
     }
 
     /// Reads from the stash: `copy` gets the first bytes and says how many it took. `None`: the stash is empty.
@@ -186,7 +179,14 @@ impl Socket {
             Stashed::Bytes { bytes, taken } => copy(&bytes[*taken..]),
             Stashed::Lent(guard) => copy(guard),
             Stashed::Failed(error) => {
-                let error = mem::replace(error, io::ErrorKind::Other.into());
+                let seen = match error.raw_os_error() {
+                    Some(errno) => io::Error::from_raw_os_error(errno),
+                    None => error.kind().into(),
+                };
+                let error = mem::replace(error, seen);
+                if peek {
+                    self.restash(first);
+                }
                 return Some(Err(error));
             }
         };

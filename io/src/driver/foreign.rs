@@ -2,24 +2,6 @@
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Waker;
-
-/// Wakes them all. If one panics, the others are woken all the same.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
-    struct Rest(Vec<Waker>);
-    impl Drop for Rest {
-        fn drop(&mut self) {
-            let rest = mem::take(&mut self.0);
-            if !rest.is_empty() {
-                wake_all(rest);
-            }
-        }
-    }
-    let mut rest = Rest(wakers);
-    while let Some(waker) = rest.0.pop() {
-        waker.wake();
-    }
-}
 
 /// Has the processor fetch what a waker points to, which is used in a moment: among thousands of tasks it is rarely in the
 /// first cache.

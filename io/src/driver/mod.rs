@@ -38,7 +38,6 @@ use std::time::Duration;
 
 pub use self::current::Entered;
 pub(crate) use self::current::{current, expect_current};
-pub(crate) use self::foreign::wake_all;
 pub(crate) use self::inner::Inner;
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;

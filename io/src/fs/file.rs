@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use std::task::Context;
 use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{Completion, Request, transfer_len};
 use crate::op::{Op, Operation, Prepare, Step};
+use crate::socket::new_fd;
 use crate::stream::no_room;
 
 /// An open file.
@@ -72,7 +73,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a buffer without room, and what the system reports.
+    /// `InvalidInput` for a buffer without room or an offset above `i64::MAX`, and what the system reports.
     ///
     /// # Panics
     ///
@@ -118,12 +119,6 @@ struct Open {
     path: CString,
 }
 
-fn opened(completion: Completion) -> io::Result<OwnedFd> {
-    let fd = RawFd::try_from(completion.value()?).map_err(|_| io::ErrorKind::InvalidData)?;
-    // SAFETY: a descriptor that the kernel just made for this operation.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 // SAFETY: OWNED: the request points to the path, which lies on the heap.
 unsafe impl Operation for Open {
     type Output = io::Result<OwnedFd>;
@@ -137,7 +132,7 @@ unsafe impl Operation for Open {
     }
 
     fn complete(self, completion: Completion) -> Step<Self> {
-        match opened(completion) {
+        match new_fd(completion) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
             result => Step::Done(result),
         }
@@ -145,7 +140,7 @@ unsafe impl Operation for Open {
 
     /// Nobody wants the file: dropping the descriptor closes it.
     fn inherit(self, completion: Completion) {
-        drop(opened(completion));
+        drop(new_fd(completion));
     }
 }
 
@@ -163,6 +158,10 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     fn prepare(mut self, _: &mut Context<'_>) -> Prepare<Self> {
         if self.buf.room().is_empty() {
             return Prepare::Served((Err(no_room()), self.buf));
+        }
+        // To the ring the largest number means the file's own position.
+        if i64::try_from(self.offset).is_err() {
+            return Prepare::Served((Err(io::ErrorKind::InvalidInput.into()), self.buf));
         }
         Prepare::Submit(self)
     }

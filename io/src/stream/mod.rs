@@ -13,14 +13,17 @@ pub(crate) use self::surface::{implement_read, implement_write, transfers_read, 
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
+use std::rc::Rc;
 
 use socket2::SockRef;
 
-use crate::socket::{Direction, Socket};
+use crate::lane::{Direction, Turn};
+use crate::socket::Socket;
 
-/// Shuts writing down, after cancelled writes have settled. A system call that never waits.
-pub(crate) async fn shutdown(socket: &Socket) -> io::Result<()> {
-    poll_fn(|cx| socket.poll_settled(Direction::Write, cx)).await;
+/// Shuts writing down, after the writes that have begun. A system call that never waits.
+pub(crate) async fn shutdown(socket: &Rc<Socket>) -> io::Result<()> {
+    let mut turn = Turn::new(socket, Direction::Write);
+    poll_fn(|cx| turn.poll(cx)).await;
     SockRef::from(socket.fd()).shutdown(Shutdown::Write)
 }
 

@@ -1,7 +1,7 @@
 //! Sends: of one buffer, in part or whole, and of several.
 //!
-//! A send whose future is dropped may have sent a prefix. It is cancelled, and the next send on the socket waits until it
-//! has settled, so nothing of it goes out after that.
+//! A send whose future is dropped may have sent a prefix. It is cancelled, and holds its lane until it has settled, so
+//! nothing of it goes out once the next send has begun.
 
 use std::io;
 use std::marker::PhantomData;
@@ -11,16 +11,9 @@ use std::task::{Context, Poll};
 use super::Message;
 use crate::buf::{BufResult, IoBuf, vectored};
 use crate::driver::{Completion, Request, transfer_len};
+use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
-use crate::socket::{Direction, Socket};
-
-#[inline]
-fn submit_when<T: Operation>(settled: Poll<()>, operation: T) -> Prepare<T> {
-    match settled {
-        Poll::Ready(()) => Prepare::Submit(operation),
-        Poll::Pending => Prepare::Wait(operation),
-    }
-}
+use crate::socket::Socket;
 
 /// How much of a buffer is to be sent.
 pub(crate) trait Extent: 'static {
@@ -51,7 +44,7 @@ impl Extent for Whole {
 
 /// A send of one buffer.
 pub(crate) struct SendBuf<B, E> {
-    socket: Rc<Socket>,
+    turn: Turn<Socket>,
     buf: B,
     sent: usize,
     extent: PhantomData<E>,
@@ -60,7 +53,7 @@ pub(crate) struct SendBuf<B, E> {
 impl<B: IoBuf, E: Extent> SendBuf<B, E> {
     pub(crate) fn new(socket: &Rc<Socket>, buf: B) -> Self {
         Self {
-            socket: socket.clone(),
+            turn: Turn::new(socket, Direction::Write),
             buf,
             sent: 0,
             extent: PhantomData,
@@ -73,19 +66,21 @@ unsafe impl<B: IoBuf, E: Extent> Operation for SendBuf<B, E> {
     type Output = BufResult<E::Output, B>;
 
     #[inline]
-    fn prepare(self, cx: &mut Context<'_>) -> Prepare<Self> {
+    fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
         if self.buf.as_slice().is_empty() {
             return Prepare::Served((Ok(E::output(0)), self.buf));
         }
-        let settled = self.socket.poll_settled(Direction::Write, cx);
-        submit_when(settled, self)
+        match self.turn.poll(cx) {
+            Poll::Ready(()) => Prepare::Submit(self),
+            Poll::Pending => Prepare::Wait(self),
+        }
     }
 
     #[inline]
     fn request(&mut self) -> Request {
         let rest = &self.buf.as_slice()[self.sent..];
         Request::Send {
-            fd: self.socket.raw(),
+            fd: self.turn.socket().raw(),
             memory: rest.as_ptr(),
             len: transfer_len(rest.len()),
             // One submission for all: the kernel retries short sends by itself (as of 5.19; else they come back short).
@@ -109,18 +104,12 @@ unsafe impl<B: IoBuf, E: Extent> Operation for SendBuf<B, E> {
         }
     }
 
-    fn disown(&mut self) {
-        self.socket.unsettle(Direction::Write);
-    }
-
-    fn inherit(self, _: Completion) {
-        self.socket.settle(Direction::Write);
-    }
+    fn inherit(self, _: Completion) {}
 }
 
 /// A send of several buffers, as far as the kernel takes them at once.
 pub(crate) struct SendVectored<B> {
-    socket: Rc<Socket>,
+    turn: Turn<Socket>,
     bufs: Vec<B>,
     message: Box<Message>,
 }
@@ -128,7 +117,7 @@ pub(crate) struct SendVectored<B> {
 impl<B: IoBuf> SendVectored<B> {
     pub(crate) fn new(socket: &Rc<Socket>, bufs: Vec<B>) -> Self {
         Self {
-            socket: socket.clone(),
+            turn: Turn::new(socket, Direction::Write),
             bufs,
             message: Message::new(),
         }
@@ -139,17 +128,19 @@ impl<B: IoBuf> SendVectored<B> {
 unsafe impl<B: IoBuf> Operation for SendVectored<B> {
     type Output = BufResult<usize, Vec<B>>;
 
-    fn prepare(self, cx: &mut Context<'_>) -> Prepare<Self> {
+    fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
         if self.bufs.iter().all(|buf| buf.as_slice().is_empty()) {
             return Prepare::Served((Ok(0), self.bufs));
         }
-        let settled = self.socket.poll_settled(Direction::Write, cx);
-        submit_when(settled, self)
+        match self.turn.poll(cx) {
+            Poll::Ready(()) => Prepare::Submit(self),
+            Poll::Pending => Prepare::Wait(self),
+        }
     }
 
     fn request(&mut self) -> Request {
         Request::SendMsg {
-            fd: self.socket.raw(),
+            fd: self.turn.socket().raw(),
             message: self.message.point_to(vectored::sources(&self.bufs)),
         }
     }
@@ -161,11 +152,5 @@ unsafe impl<B: IoBuf> Operation for SendVectored<B> {
         }
     }
 
-    fn disown(&mut self) {
-        self.socket.unsettle(Direction::Write);
-    }
-
-    fn inherit(self, _: Completion) {
-        self.socket.settle(Direction::Write);
-    }
+    fn inherit(self, _: Completion) {}
 }

@@ -1,5 +1,6 @@
 //! TCP sockets.
 
+mod accept;
 mod connect;
 mod listener;
 mod split;

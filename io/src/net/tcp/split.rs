@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use socket2::SockRef;
 
 use super::TcpStream;
-use super::stream::Handle;
+use crate::lane::Direction;
 use crate::socket::Socket;
 use crate::stream::{transfers_read, transfers_write};
 
@@ -26,24 +26,29 @@ pub struct WriteHalf<'a> {
 
 /// The reading half of a [`TcpStream`] that two halves own together.
 pub struct OwnedReadHalf {
-    handle: Handle,
+    socket: Rc<Socket>,
 }
 
 /// The writing half of a [`TcpStream`] that two halves own together. Dropping it shuts writing down.
 pub struct OwnedWriteHalf {
-    /// `None` only after [`forget`](Self::forget) or in `drop`.
-    handle: Option<Handle>,
+    socket: Rc<Socket>,
+    /// Whether its drop leaves writing open.
+    forgotten: bool,
 }
 
 pub(super) fn borrowed(stream: &TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
     (ReadHalf { stream }, WriteHalf { stream })
 }
 
-pub(super) fn owned(handle: Handle) -> (OwnedReadHalf, OwnedWriteHalf) {
-    let write = OwnedWriteHalf {
-        handle: Some(handle.share()),
+pub(super) fn owned(socket: &Rc<Socket>) -> (OwnedReadHalf, OwnedWriteHalf) {
+    let read = OwnedReadHalf {
+        socket: socket.clone(),
     };
-    (OwnedReadHalf { handle }, write)
+    let write = OwnedWriteHalf {
+        socket: socket.clone(),
+        forgotten: false,
+    };
+    (read, write)
 }
 
 impl ReadHalf<'_> {
@@ -60,7 +65,7 @@ impl WriteHalf<'_> {
 
 impl OwnedReadHalf {
     fn socket(&self) -> &Rc<Socket> {
-        self.handle.socket()
+        &self.socket
     }
 
     /// Makes a stream of the two halves again.
@@ -73,7 +78,7 @@ impl OwnedReadHalf {
             return Err(ReuniteError { read: self, write });
         }
         write.forget();
-        Ok(TcpStream::from_handle(self.handle))
+        Ok(TcpStream::of(self.socket.clone()))
     }
 
     /// The address of the other side.
@@ -82,21 +87,18 @@ impl OwnedReadHalf {
     ///
     /// What `getpeername` reports.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        peer_addr(self.socket())
+        self.socket.peer_addr()
     }
 }
 
 impl OwnedWriteHalf {
     fn socket(&self) -> &Rc<Socket> {
-        self.handle
-            .as_ref()
-            .expect("the handle is there until the half goes")
-            .socket()
+        &self.socket
     }
 
     /// Drops the half and leaves the connection open for writing, for as long as the other half lives.
     pub fn forget(mut self) {
-        self.handle = None;
+        self.forgotten = true;
     }
 
     /// The address of the other side.
@@ -105,23 +107,22 @@ impl OwnedWriteHalf {
     ///
     /// What `getpeername` reports.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        peer_addr(self.socket())
+        self.socket.peer_addr()
     }
 }
 
-fn peer_addr(socket: &Socket) -> io::Result<SocketAddr> {
-    let address = SockRef::from(socket.fd()).peer_addr()?;
-    address
-        .as_socket()
-        .ok_or_else(super::listener::not_an_address)
+impl Drop for OwnedReadHalf {
+    fn drop(&mut self) {
+        self.socket.settle(&[Direction::Read]);
+    }
 }
 
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            handle.socket().settle_now();
+        self.socket.settle(&[Direction::Write]);
+        if !self.forgotten {
             // The peer may have reset the connection; then there is nothing to shut down.
-            let _ = SockRef::from(handle.socket().fd()).shutdown(std::net::Shutdown::Write);
+            let _ = SockRef::from(self.socket.fd()).shutdown(Shutdown::Write);
         }
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::listener::not_an_address;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{IntoStdError, connect};
+use crate::lane::Direction;
 use crate::net::ToSocketAddrs;
 use crate::net::addr::{addresses, resolve};
 use crate::socket::Socket;
@@ -20,9 +20,8 @@ use crate::stream::{transfers_read, transfers_write};
 
 /// A TCP connection.
 ///
-/// Its transfers take `&self`, so that one task can read while another writes. Let only one task at a time read, and one
-/// write: two reads at once share the bytes between them as they come, and two writes at once may mix theirs if the peer
-/// is slow to read.
+/// Its transfers take `&self`, so that one task can read while another writes. Transfers in the same direction happen one
+/// after the other, first come, first served: two `write_all` never mix their bytes, and a read waits for the one before.
 ///
 /// # Examples
 ///
@@ -39,45 +38,20 @@ use crate::stream::{transfers_read, transfers_write};
 /// # }
 /// ```
 pub struct TcpStream {
-    socket: Handle,
-}
-
-/// A user's handle to a socket. Cancelled operations are settled when it goes, so that the connection is closed then
-/// and not some time later.
-pub(super) struct Handle(Rc<Socket>);
-
-impl Handle {
-    pub(super) fn socket(&self) -> &Rc<Socket> {
-        &self.0
-    }
-
-    pub(super) fn share(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        // With no other holder there is no operation that could be unsettled.
-        if Rc::strong_count(&self.0) > 1 {
-            self.0.settle_now();
-        }
-    }
+    socket: Rc<Socket>,
 }
 
 impl TcpStream {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self {
-            socket: Handle(Socket::new(fd)),
-        }
+        Self::of(Socket::new(fd))
     }
 
-    pub(super) fn from_handle(socket: Handle) -> Self {
+    pub(super) fn of(socket: Rc<Socket>) -> Self {
         Self { socket }
     }
 
     pub(crate) fn socket(&self) -> &Rc<Socket> {
-        self.socket.socket()
+        &self.socket
     }
 
     /// Connects to the first address that answers.
@@ -116,7 +90,7 @@ impl TcpStream {
     /// Splits the stream into halves that own it together, for two tasks. Dropping the write half shuts writing down;
     /// [`OwnedReadHalf::reunite`] makes a stream of them again.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split::owned(self.socket)
+        split::owned(&self.socket)
     }
 
     /// The address of this side.
@@ -125,8 +99,7 @@ impl TcpStream {
     ///
     /// What `getsockname` reports.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = SockRef::from(self).local_addr()?;
-        address.as_socket().ok_or_else(not_an_address)
+        self.socket.local_addr()
     }
 
     /// The address of the other side.
@@ -135,8 +108,7 @@ impl TcpStream {
     ///
     /// What `getpeername` reports: `NotConnected` after a reset, for example.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let address = SockRef::from(self).peer_addr()?;
-        address.as_socket().ok_or_else(not_an_address)
+        self.socket.peer_addr()
     }
 
     /// Sets `TCP_NODELAY`: small writes go out at once instead of waiting for the acknowledgement of earlier ones.
@@ -218,7 +190,7 @@ impl TcpStream {
     ///
     /// If bytes are stashed that a dropped read had received: read them first. The stream comes back with the error.
     pub fn into_std(self) -> Result<std::net::TcpStream, IntoStdError<Self>> {
-        self.socket().settle_now();
+        self.settle();
         if !self.socket().is_stash_empty() {
             return Err(IntoStdError {
                 socket: self,
@@ -233,6 +205,20 @@ impl TcpStream {
                 error,
             }),
         }
+    }
+}
+
+impl TcpStream {
+    fn settle(&self) {
+        self.socket.settle(&[Direction::Read, Direction::Write]);
+    }
+}
+
+impl Drop for TcpStream {
+    /// Closes the connection. Transfers that were cancelled are settled first, by entering the kernel without waiting, so
+    /// that it is closed now and not some time later.
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
