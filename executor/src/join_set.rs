@@ -158,8 +158,11 @@ impl<T> JoinSet<T> {
     }
 
     /// Takes a task that has ended out of the set and returns its result, if there is one.
+    ///
+    /// It is not charged to the budget of [`coop`](crate::coop): there is no context that could make the task give way.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        while let Some(place) = self.next_ready(None) {
+        let mut looks = usize::MAX;
+        while let Some(place) = self.next_ready(&mut looks, None) {
             if let Some((_, result)) = self.look_at(place) {
                 return Some(result);
             }
@@ -225,45 +228,66 @@ impl<T> JoinSet<T> {
     }
 
     fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Id, Result<T, JoinError>)>> {
-        loop {
-            if self.is_empty() {
-                return Poll::Ready(None);
-            }
-            if coop::poll_proceed(cx).is_pending() {
+        if self.is_empty() {
+            return Poll::Ready(None);
+        }
+        let mut looks = usize::MAX;
+        while let Some(place) = self.next_ready(&mut looks, Some(cx)) {
+            // Charged when the result is there and before it is taken, as `poll_proceed` wants it.
+            let ended = self.members[place]
+                .handle
+                .as_ref()
+                .is_some_and(JoinHandle::is_finished);
+            if ended && coop::poll_proceed(cx).is_pending() {
+                // Its bell is still rung, so nobody else has put the place back.
+                lock(&self.board.notes).ready.push_front(place);
                 return Poll::Pending;
             }
-            let Some(place) = self.next_ready(Some(cx)) else {
-                return Poll::Pending;
-            };
             if let Some(joined) = self.look_at(place) {
                 return Poll::Ready(Some(joined));
             }
         }
+        Poll::Pending
     }
 
-    /// The next place to look at; with none, leaves the waker of `cx` on the board.
-    fn next_ready(&self, cx: Option<&Context<'_>>) -> Option<usize> {
+    /// The next place to look at; with none, sees to it that `cx` is woken when there is one.
+    ///
+    /// `looks` is how many a call may still look at: at first without a bound, then as many as had rung when it began.
+    /// A place that rings while it is looked at is therefore left to the next call.
+    fn next_ready(&self, looks: &mut usize, cx: Option<&Context<'_>>) -> Option<usize> {
         let waker = cx.map(|cx| cx.waker().clone());
         let mut notes = lock(&self.board.notes);
-        let place = notes.ready.pop_front();
-        let unused = if place.is_none() && waker.is_some() {
-            std::mem::replace(&mut notes.waker, waker)
-        } else {
+        *looks = notes.ready.len().min(*looks);
+        if let Some(left) = looks.checked_sub(1) {
+            *looks = left;
+            let place = notes.ready.pop_front();
+            drop(notes);
+            drop(waker); // user code: not under the lock
+            return place;
+        }
+        let rung = !notes.ready.is_empty();
+        let unused = if rung || waker.is_none() {
             waker
+        } else {
+            std::mem::replace(&mut notes.waker, waker)
         };
         drop(notes);
-        drop(unused); // user code: not under the lock
-        place
+        if let (true, Some(cx)) = (rung, cx) {
+            cx.waker().wake_by_ref();
+        }
+        drop(unused);
+        None
     }
 
-    /// Polls the member at `place` and takes it out if it has ended.
+    /// Polls the member at `place` and takes it out if it has ended. Charges nothing: the member's waker would only ring
+    /// again for want of budget, and whoever calls may have no task to give way with.
     fn look_at(&mut self, place: usize) -> Option<(Id, Result<T, JoinError>)> {
         let member = &mut self.members[place];
         // Before the poll, so that what ends after it rings again.
         member.bell.rung.swap(false, Ordering::AcqRel);
         let handle = member.handle.as_mut()?;
         let mut cx = Context::from_waker(&member.waker);
-        let Poll::Ready(result) = Pin::new(&mut *handle).poll(&mut cx) else {
+        let Poll::Ready(result) = coop::uncharged(|| Pin::new(&mut *handle).poll(&mut cx)) else {
             return None;
         };
         let id = handle.id();

@@ -3,13 +3,14 @@
 
 mod common;
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use camshaft_executor::{JoinSet, yield_now};
+use camshaft_executor::{JoinSet, coop, yield_now};
 use common::{Drops, Foreign, Gate, threaded, tracing};
 
 #[test]
@@ -53,6 +54,85 @@ fn a_large_set_gives_every_result_and_gives_way() {
             executor.stats().polls >= before + 7,
             "the budget makes the joiner give way"
         );
+    });
+}
+
+/// A set of `count` tasks that have ended.
+async fn ended(count: usize) -> JoinSet<usize> {
+    let mut set = JoinSet::new();
+    for number in 0..count {
+        set.spawn(async move { number });
+    }
+    yield_now().await;
+    set
+}
+
+#[test]
+fn results_taken_without_a_context_are_not_charged() {
+    let (send, receive) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let numbers = tracing().block_on(async {
+            let mut set = ended(200).await;
+            let mut numbers = Vec::new();
+            while let Some(result) = set.try_join_next() {
+                numbers.push(result.unwrap());
+            }
+            // All in one poll, and the budget is whole: the task may take as many as ever.
+            let left = poll_fn(|cx| {
+                Poll::Ready((0..1000).position(|_| coop::poll_proceed(cx).is_pending()))
+            });
+            assert_eq!(left.await, Some(128));
+            numbers
+        });
+        send.send(numbers).unwrap();
+    });
+    // A call that never returns is a failed test and not a hang.
+    let numbers = receive.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(numbers, (0..200).collect::<Vec<_>>());
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_result_costs_one_unit_and_an_empty_budget_gives_way() {
+    let executor = tracing();
+    executor.block_on(async {
+        let mut set = ended(200).await;
+        let before = executor.stats().polls;
+        for number in 0..128 {
+            assert_eq!(set.join_next().await.unwrap().unwrap(), number);
+        }
+        assert_eq!(executor.stats().polls, before);
+        {
+            let mut next = pin!(set.join_next_with_id());
+            let first = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx)));
+            assert!(first.await.is_pending());
+            // Woken for a later turn, in which the same result comes.
+            assert_eq!(next.await.unwrap().unwrap().1, 128);
+        }
+        assert_eq!(executor.stats().polls, before + 1);
+        set.shutdown().await;
+        assert_eq!((set.len(), executor.stats().polls), (0, before + 1));
+    });
+}
+
+#[test]
+fn waiting_is_not_charged() {
+    let executor = tracing();
+    executor.block_on(async {
+        let mut set = JoinSet::new();
+        set.spawn(pending::<usize>());
+        yield_now().await;
+        let mut full = ended(1).await;
+        let before = executor.stats().polls;
+        poll_fn(|cx| {
+            for _ in 0..1000 {
+                assert!(pin!(set.join_next()).poll(cx).is_pending());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(full.join_next().await.unwrap().unwrap(), 0);
+        assert_eq!(executor.stats().polls, before);
     });
 }
 
