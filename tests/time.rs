@@ -102,6 +102,54 @@ fn a_timeout_asks_the_future_first() {
 }
 
 #[test]
+fn a_timeout_ends_a_future_that_uses_its_budget_up() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let past = Instant::now();
+        let busy = async {
+            loop {
+                sleep_until(past).await;
+            }
+        };
+        // The outer limit ends the test if the inner one does not.
+        let turns = poll_fn({
+            let mut turns = 0;
+            let mut limited = Box::pin(timeout(Duration::from_millis(20), busy));
+            move |cx| match limited.as_mut().poll(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(Some(turns)),
+                Poll::Ready(Ok(())) => unreachable!("it never ends"),
+                Poll::Pending if past.elapsed() > 5 * SECOND => Poll::Ready(None),
+                Poll::Pending => {
+                    turns += 1;
+                    Poll::Pending
+                }
+            }
+        });
+        assert!(turns.await.is_some(), "the limit was never reached");
+    });
+}
+
+#[test]
+fn a_task_that_makes_timeouts_elapse_all_the_time_lets_others_run() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let others = Rc::new(Cell::new(0));
+        let seen = others.clone();
+        let other = camshaft::spawn(async move {
+            loop {
+                seen.set(seen.get() + 1);
+                yield_now().await;
+            }
+        });
+        for _ in 0..1000 {
+            assert!(timeout(Duration::ZERO, pending::<()>()).await.is_err());
+        }
+        assert!(others.get() >= 5, "{}", others.get());
+        other.abort();
+    });
+}
+
+#[test]
 fn a_sleep_can_be_reset() {
     let _alone = alone();
     paused().block_on(async {

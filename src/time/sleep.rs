@@ -122,6 +122,16 @@ impl Sleep {
         self.armed = Some((timers, key));
         Poll::Pending
     }
+
+    /// Whether the moment has come, without a charge to the task's budget. If not, remembers whom to wake.
+    #[inline]
+    pub(super) fn poll_uncharged(&mut self, cx: &Context<'_>) -> Poll<()> {
+        match &self.armed {
+            _ if self.elapsed => Poll::Ready(()),
+            None => self.arm(cx),
+            Some((timers, key)) => timers.poll(*key, cx),
+        }
+    }
 }
 
 impl Future for Sleep {
@@ -133,10 +143,7 @@ impl Future for Sleep {
         if this.elapsed {
             return Poll::Ready(());
         }
-        match &this.armed {
-            None => ready!(this.arm(cx)),
-            Some((timers, key)) => ready!(timers.poll(*key, cx)),
-        }
+        ready!(this.poll_uncharged(cx));
         // Charged only when it is ready: pending polls of many sleeps must not use the budget up.
         ready!(coop::poll_proceed(cx));
         this.elapsed = true;

@@ -4,9 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use camshaft_executor::coop;
 use pin_project_lite::pin_project;
 
 use super::sleep::deadline_after;
@@ -55,6 +56,7 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
     Timeout {
         future: future.into_future(),
         sleep: sleep_until(deadline),
+        refused: false,
     }
 }
 
@@ -66,6 +68,8 @@ pin_project! {
         #[pin]
         future: F,
         sleep: Sleep,
+        // The time was up, but the task had no budget left to hear it.
+        refused: bool,
     }
 }
 
@@ -95,7 +99,13 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(this.sleep).poll(cx).map(|()| Err(Elapsed(())))
+        ready!(this.sleep.poll_uncharged(cx));
+        // A future that uses the budget up at every poll leaves nothing for its limit, so it is refused once at most.
+        if !*this.refused && coop::poll_proceed(cx).is_pending() {
+            *this.refused = true;
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(Elapsed(())))
     }
 }
 
