@@ -31,6 +31,15 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// How often a full queue is handed to the kernel before the submitter has to wait for its turn.
 const FLUSHES: usize = 2;
 
+/// The provided buffers of a driver.
+#[derive(Clone, Default)]
+pub(super) enum Lent {
+    #[default]
+    Untried,
+    Open(Rc<BufRing>),
+    Refused,
+}
+
 pub(crate) struct Inner {
     pub(super) ring: Ring,
     pub(super) table: RefCell<Table>,
@@ -40,7 +49,7 @@ pub(crate) struct Inner {
     pub(super) waiters: RefCell<Vec<Waker>>,
     /// Cancellations that found the queue full. At most one for each operation in flight.
     pub(super) cancels: RefCell<VecDeque<Key>>,
-    pub(super) lent: RefCell<Option<Rc<BufRing>>>,
+    pub(super) lent: RefCell<Lent>,
     pub(super) unparker: Arc<Unparker>,
     pub(super) watching: Cell<bool>,
     pub(super) closed: Cell<bool>,
@@ -113,7 +122,7 @@ impl Inner {
     }
 
     /// Enters the kernel a few times until `settled`, for a descriptor that is to be closed now although cancelled
-    /// operations still hold it. Runs heirs, wakes nobody.
+    /// operations still hold it. Never waits. Runs heirs, which may wake whoever waits for a lane.
     pub(crate) fn settle(&self, settled: impl Fn() -> bool) {
         for _ in 0..FLUSHES {
             if settled() || self.submit_and_wait(0, None).is_err() {
@@ -124,19 +133,36 @@ impl Inner {
     }
 
     /// The ring of provided buffers, made at the first call. `None` where the kernel has none or refuses it.
+    #[inline]
     pub(crate) fn lent(&self) -> Option<Rc<BufRing>> {
-        let mut lent = self.lent.borrow_mut();
-        if lent.is_none() && self.ring.rung().has_519() && !self.closed.get() {
-            let ring = BufRing::new().ok()?;
-            // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
-            unsafe {
-                self.ring
-                    .register_buffers(ring.address(), BufRing::entries(), BufRing::GROUP)
-            }
-            .ok()?;
-            *lent = Some(ring);
+        let known = self.lent.borrow().clone();
+        match known {
+            Lent::Open(ring) => Some(ring),
+            Lent::Untried if !self.closed.get() => self.open_lent(),
+            Lent::Untried | Lent::Refused => None,
         }
-        lent.clone()
+    }
+
+    #[cold]
+    fn open_lent(&self) -> Option<Rc<BufRing>> {
+        let ring = self
+            .ring
+            .rung()
+            .has_519()
+            .then(BufRing::new)
+            .and_then(Result::ok)
+            .filter(|ring| {
+                // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
+                unsafe {
+                    self.ring
+                        .register_buffers(ring.address(), BufRing::entries(), BufRing::GROUP)
+                }
+                .is_ok()
+            });
+        // A refusal is for good: trying again at each receive would cost more than the private buffers.
+        let lent = ring.clone().map_or(Lent::Refused, Lent::Open);
+        *self.lent.borrow_mut() = lent;
+        ring
     }
 
     pub(crate) fn offload(&self, job: Box<dyn FnOnce() + Send>) {
@@ -283,7 +309,7 @@ impl Inner {
                 return false;
             }
         }
-        if let Some(lent) = self.lent.borrow_mut().take() {
+        if let Lent::Open(lent) = self.lent.replace(Lent::Refused) {
             let unregistered = self.ring.unregister_buffers(BufRing::GROUP);
             lent.close();
             if unregistered.is_err() {
@@ -298,8 +324,8 @@ impl Inner {
     fn report_leak(&self) {
         let stuck = self.table.borrow().in_flight();
         eprintln!(
-            "camshaft: the kernel did not finish {stuck} operations within {DRAIN_LIMIT:?} at shutdown; \
-             their buffers and the ring are leaked"
+            "camshaft: the kernel has not finished {stuck} operations at shutdown; their buffers and the ring are \
+             leaked"
         );
     }
 
