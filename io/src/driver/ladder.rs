@@ -79,8 +79,7 @@ impl Report {
     }
 
     /// The error for a caller who cannot do without a ring.
-    pub(crate) fn into_error(self, errno: i32) -> io::Error {
-        let kind = io::Error::from_raw_os_error(errno).kind();
+    pub(crate) fn into_error(self, kind: io::ErrorKind) -> io::Error {
         let why = self
             .refused
             .into_iter()
@@ -130,9 +129,9 @@ fn explain_with(error: &io::Error, sysctl: Option<String>, status: Option<String
              group or capability that it lets through ({error})"
         ),
         (Some(libc::EPERM | libc::EACCES | libc::ENOSYS), _) if filtered => format!(
-            "a seccomp filter of this process refuses io_uring_setup, as the default profile \
-             of container engines does; run with a profile that allows io_uring_setup, \
-             io_uring_enter and io_uring_register ({error})"
+            "a seccomp filter of this process forbids it, as the default profile of container engines \
+             does; run with a profile that allows io_uring_setup, io_uring_enter and \
+             io_uring_register ({error})"
         ),
         (Some(libc::EPERM | libc::EACCES), _) => format!(
             "this process may not use io_uring; a security module or a sandbox forbids it ({error})"

@@ -55,7 +55,7 @@ impl Ring {
     /// Climbs down the ladder until a rung holds.
     pub(crate) fn new(shape: Shape) -> Result<(Self, Report), (io::Error, Report)> {
         let mut report = Report::default();
-        let mut errno = libc::ENOSYS;
+        let mut kind = io::ErrorKind::Unsupported;
         for rung in Rung::ALL.into_iter().filter(|rung| *rung >= shape.best) {
             match Self::set_up(rung, shape) {
                 Ok(ring) => {
@@ -63,20 +63,21 @@ impl Ring {
                     return Ok((ring, report));
                 }
                 Err(error) => {
-                    errno = error.raw_os_error().unwrap_or(libc::ENOSYS);
+                    kind = error.kind();
+                    let unknown = error.raw_os_error() == Some(libc::EINVAL);
                     let why = if error.raw_os_error().is_some() {
                         explain(&error)
                     } else {
                         error.to_string()
                     };
                     report.refuse(rung, why);
-                    if errno != libc::EINVAL {
+                    if !unknown {
                         break;
                     }
                 }
             }
         }
-        Err((report.clone().into_error(errno), report))
+        Err((report.clone().into_error(kind), report))
     }
 
     fn set_up(rung: Rung, shape: Shape) -> io::Result<Self> {
@@ -98,10 +99,10 @@ impl Ring {
             Rung::Plain => &mut builder,
         };
         let ring = builder.build(shape.entries)?;
-        require(&ring)?;
+        require(&ring).map_err(|error| refused("io_uring_register", error))?;
         let registered = register_fd(ring.as_raw_fd());
         let capacity = ring.params().sq_entries() as usize;
-        Ok(Self {
+        let ring = Self {
             rung,
             enter_fd: registered.unwrap_or(ring.as_raw_fd()),
             enter_flags: if registered.is_some() {
@@ -114,7 +115,12 @@ impl Ring {
             capacity,
             enters: Cell::new(0),
             one_thread: PhantomData,
-        })
+        };
+        // A filter may let a ring be made and not be used.
+        ring.enter(0, None)
+            .map_err(|error| refused("io_uring_enter", error))?;
+        ring.enters.set(0);
+        Ok(ring)
     }
 
     pub(crate) fn rung(&self) -> Rung {
@@ -259,6 +265,17 @@ impl Drop for Ring {
             // An index that stays behind is reused or goes with the thread; there is nothing to do about a failure.
             let _ = register(self.ring.as_raw_fd(), UNREGISTER_RING_FDS, &mut update);
         }
+    }
+}
+
+/// Says which call was refused, for an error of the kernel.
+fn refused(call: &str, error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(_) => io::Error::new(
+            error.kind(),
+            format!("{call} is refused: {}", explain(&error)),
+        ),
+        None => error,
     }
 }
 
