@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::blocking::Group;
-use crate::chunk::{Chunk, chunk_of, class_of};
+use crate::chunk::{self, Chunk, class_of};
 use crate::header::{HEADER_BYTES, Header, flag, run, state};
 use crate::mailbox::Mailbox;
 use crate::park::Unpark;
@@ -91,9 +91,7 @@ impl Bundle {
     #[cold]
     #[inline(never)]
     pub(crate) fn wake_remote(&self, slot: *const Header) {
-        // SAFETY: STABLE, ALIGNED.
-        let chunk = unsafe { &*chunk_of(slot) };
-        let node = chunk.node(chunk.index_of(slot));
+        let node = chunk::node_of(slot);
         // SAFETY: NODES STAY; the owner of a chunk never changes, so a node only ever meets this inbox.
         if unsafe { self.shared.remote.push(node) } {
             self.unpark();

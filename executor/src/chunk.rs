@@ -88,6 +88,13 @@ pub(crate) fn chunk_of(slot: *const Header) -> *const Chunk {
     slot.map_addr(|address| address & !(CHUNK_BYTES - 1)).cast()
 }
 
+/// The inbox link of a slot.
+pub(crate) fn node_of(slot: *const Header) -> &'static Node {
+    // SAFETY: STABLE, ALIGNED.
+    let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
+    chunk.node(chunk.index_of(slot))
+}
+
 impl Chunk {
     /// Makes a chunk of fresh zeroed memory.
     ///

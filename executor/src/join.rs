@@ -10,9 +10,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, RawWakerVTable, ready};
 
 use crate::builder::Plain;
 use crate::bundle::{Bundle, Home, current_is};
@@ -50,8 +51,14 @@ use crate::{Id, JoinError, coop, executor, quietly};
 pub struct JoinHandle<T> {
     repr: Repr<T>,
     id: Id,
+    /// The waker that the task's home was last asked, from afar, to wake. Home keeps a clone until it wakes it or is given
+    /// another, so no other waker can have this identity meanwhile.
+    registered: Option<WakerIdentity>,
     result: PhantomData<T>,
 }
+
+/// What [`Waker::will_wake`] compares.
+type WakerIdentity = (*const (), &'static RawWakerVTable);
 
 enum Repr<T> {
     Slot(*const Header),
@@ -86,6 +93,7 @@ impl<T> JoinHandle<T> {
         Self {
             repr: Repr::Slot(slot),
             id,
+            registered: None,
             result: PhantomData,
         }
     }
@@ -102,6 +110,7 @@ impl<T> JoinHandle<T> {
         Self {
             id: shared.id(),
             repr: Repr::Shared(shared),
+            registered: None,
             result: PhantomData,
         }
     }
@@ -157,7 +166,7 @@ impl<T> JoinHandle<T> {
     }
 
     #[inline]
-    fn poll_slot(&self, slot: *const Header, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
+    fn poll_slot(&mut self, slot: *const Header, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
         // SAFETY: STABLE.
         let header = unsafe { &*slot };
         loop {
@@ -170,9 +179,17 @@ impl<T> JoinHandle<T> {
             if current_is(owner(slot)).is_some() {
                 // SAFETY: HOME: this thread is running the owner.
                 unsafe { set_join(header, cx) };
+                self.registered = None;
+                return Poll::Pending;
+            }
+            let same = self.registered.is_some_and(|(data, vtable)| {
+                data == cx.waker().data() && ptr::eq(vtable, cx.waker().vtable())
+            });
+            if same {
                 return Poll::Pending;
             }
             if owner(slot).register(SlotRef { slot, id: self.id }, cx.waker().clone()) {
+                self.registered = Some((cx.waker().data(), cx.waker().vtable()));
                 return Poll::Pending;
             }
             // PHASES: it is closed, so the state is terminal now.
@@ -209,9 +226,12 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &self.repr {
-            Repr::Slot(slot) => self.poll_slot(*slot, cx),
+            Repr::Slot(slot) => {
+                let slot = *slot;
+                self.poll_slot(slot, cx)
+            }
             Repr::Shared(shared) => shared.poll(cx),
         }
     }

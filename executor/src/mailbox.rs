@@ -6,17 +6,19 @@
 //!   ended). Whoever finds it Closed under the lock therefore also finds a terminal state in any of its slots.
 //! - **EPOCH**: a bundle serves one executor after another; requests to spawn carry the epoch that they were meant for.
 //! - **MATCH**: a message about a slot carries the id of its task and means nothing to a later task in the same slot.
+//! - **ONE LETTER**: a task has at most one message in the mailbox, which collects all that is asked about it; the slot's
+//!   node remembers where it is. However long the home thread stays away, the tasks bound the mailbox, and the tasks on
+//!   their way to it, which nothing bounds but who spawns them.
 //!
 //! No user code runs under the lock: messages are moved out first.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use crate::bundle::{Bundle, Home};
 use crate::header::{Header, state};
 use crate::waker::{drop_quietly, wake_quietly};
-use crate::{Id, lock, quietly, raw};
+use crate::{Id, chunk, lock, quietly, raw};
 
 /// The address of a slot, on its way to the home thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,15 +36,22 @@ unsafe impl Sync for SlotRef {}
 pub(crate) type Start = Box<dyn FnOnce(Home) + Send>;
 
 /// A request to the home thread.
-pub(crate) enum Message {
-    /// Wake this waker at the end of the task.
-    Register(SlotRef, Waker),
-    /// The join handle is gone.
-    Detach(SlotRef),
-    /// Drop the future at the task's next turn.
-    Abort(SlotRef),
+enum Message {
+    /// All that is asked about one task.
+    Task(Letter),
     /// Start a task.
     Spawn(Start),
+}
+
+/// What the home thread is to do about a task, in this order.
+struct Letter {
+    slot: SlotRef,
+    /// Wake this waker at the end of the task.
+    register: Option<Waker>,
+    /// Drop the future at the task's next turn.
+    abort: bool,
+    /// The join handle is gone.
+    detach: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +63,7 @@ enum Phase {
 
 /// Requests that wait for the home thread, and whether it still takes them.
 pub(crate) struct Mailbox {
-    messages: VecDeque<Message>,
+    messages: Vec<Message>,
     phase: Phase,
     epoch: u64,
 }
@@ -62,9 +71,38 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     pub(crate) fn new() -> Self {
         Self {
-            messages: VecDeque::new(),
+            messages: Vec::new(),
             phase: Phase::Closed,
             epoch: 0,
+        }
+    }
+}
+
+impl Mailbox {
+    /// The message about the task, and whether it is new, so that it must be posted.
+    fn letter(&mut self, slot: SlotRef) -> (&mut Letter, bool) {
+        let node = chunk::node_of(slot.slot);
+        let known = node.letter.load(Ordering::Relaxed) as usize;
+        // The note may be from before the mailbox was emptied, or about an earlier task: only a MATCH is the one.
+        let new =
+            !matches!(self.messages.get(known), Some(Message::Task(letter)) if letter.slot == slot);
+        let place = if new {
+            let place = self.messages.len();
+            node.letter
+                .store(u32::try_from(place).unwrap_or(u32::MAX), Ordering::Relaxed);
+            self.messages.push(Message::Task(Letter {
+                slot,
+                register: None,
+                abort: false,
+                detach: false,
+            }));
+            place
+        } else {
+            known
+        };
+        match &mut self.messages[place] {
+            Message::Task(letter) => (letter, new),
+            Message::Spawn(_) => unreachable!("the place holds a message about a task"),
         }
     }
 }
@@ -77,33 +115,30 @@ impl Bundle {
             drop(mailbox);
             return false;
         }
-        // A handle that is polled again and again keeps one place in the queue.
-        if let Some(Message::Register(last, registered)) = mailbox.messages.back_mut()
-            && *last == slot
-        {
-            let before = std::mem::replace(registered, waker);
-            drop(mailbox);
-            drop_quietly(Some(before));
-            return true;
-        }
-        mailbox.messages.push_back(Message::Register(slot, waker));
-        self.posted(mailbox);
+        let (letter, new) = mailbox.letter(slot);
+        let before = letter.register.replace(waker);
+        self.posted(mailbox, new);
+        drop_quietly(before);
         true
     }
 
     /// Tells the home thread, present or next, that a handle is gone.
     pub(crate) fn detach(&self, slot: SlotRef) {
         let mut mailbox = lock(&self.shared.mailbox);
-        mailbox.messages.push_back(Message::Detach(slot));
-        self.posted(mailbox);
+        let (letter, new) = mailbox.letter(slot);
+        letter.detach = true;
+        let unused = letter.register.take();
+        self.posted(mailbox, new);
+        drop_quietly(unused);
     }
 
     /// Asks for the task's future to be dropped.
     pub(crate) fn abort(&self, slot: SlotRef) {
         let mut mailbox = lock(&self.shared.mailbox);
         if mailbox.phase != Phase::Closed {
-            mailbox.messages.push_back(Message::Abort(slot));
-            self.posted(mailbox);
+            let (letter, new) = mailbox.letter(slot);
+            letter.abort = true;
+            self.posted(mailbox, new);
         }
     }
 
@@ -114,14 +149,14 @@ impl Bundle {
             drop(mailbox);
             return Err(start);
         }
-        mailbox.messages.push_back(Message::Spawn(start));
-        self.posted(mailbox);
+        mailbox.messages.push(Message::Spawn(start));
+        self.posted(mailbox, true);
         Ok(())
     }
 
-    /// Raises the mail flag, gives the lock back, and then ends the park if there is one.
-    fn posted(&self, mailbox: std::sync::MutexGuard<'_, Mailbox>) {
-        let parked = self.shared.remote.post();
+    /// Raises the mail flag for a new message, gives the lock back, and then ends the park if there is one.
+    fn posted(&self, mailbox: std::sync::MutexGuard<'_, Mailbox>, new: bool) {
+        let parked = new && self.shared.remote.post();
         drop(mailbox);
         if parked {
             self.unpark();
@@ -159,13 +194,24 @@ impl Home {
         let messages = std::mem::take(&mut lock(&self.bundle().shared.mailbox).messages);
         for message in messages {
             match message {
-                Message::Register(slot, waker) => self.on_register(slot, waker),
-                Message::Detach(slot) => self.on_detach(slot),
-                // SAFETY: messages about slots are sent to the owner of the slot.
-                Message::Abort(slot) => unsafe { self.abort(slot.slot, slot.id) },
+                Message::Task(letter) => self.on_letter(letter),
                 Message::Spawn(start) if self.closing.get() => quietly(|| drop(start)),
                 Message::Spawn(start) => start(self),
             }
+        }
+    }
+
+    fn on_letter(self, letter: Letter) {
+        let slot = letter.slot;
+        if let Some(waker) = letter.register {
+            self.on_register(slot, waker);
+        }
+        if letter.abort {
+            // SAFETY: messages about slots are sent to the owner of the slot.
+            unsafe { self.abort(slot.slot, slot.id) };
+        }
+        if letter.detach {
+            self.on_detach(slot);
         }
     }
 

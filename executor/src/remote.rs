@@ -26,7 +26,7 @@
 
 use std::ptr;
 
-use crate::sync::{AtomicBool, AtomicPtr, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
 
 /// The inbox link of one slot. All zero bytes are a node at rest.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ use crate::sync::{AtomicBool, AtomicPtr, Ordering, fence};
 pub(crate) struct Node {
     next: AtomicPtr<Self>,
     queued: AtomicBool,
+    /// Where the mailbox last put a message about the slot; read and written under the mailbox's lock.
+    pub(crate) letter: AtomicU32,
 }
 
 #[cfg(loom)]
@@ -43,6 +45,7 @@ impl Default for Node {
         Self {
             next: AtomicPtr::new(ptr::null_mut()),
             queued: AtomicBool::new(false),
+            letter: AtomicU32::new(0),
         }
     }
 }

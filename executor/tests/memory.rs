@@ -8,15 +8,17 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use camshaft_executor::{
     Executor, JoinHandle, JoinSet, Park, ThreadPark, block_on, spawn, yield_now,
 };
-use common::{Gate, threaded, tracing};
+use common::{Foreign, Gate, threaded, tracing};
 
 struct Counting;
 
@@ -67,6 +69,7 @@ fn memory() {
     a_steady_load_is_not_trimmed();
     executors_are_recycled();
     slots_held_by_handles_are_recycled();
+    requests_from_afar_are_bounded();
 }
 
 fn steady_state_allocates_nothing() {
@@ -261,4 +264,38 @@ fn slots_held_by_handles_are_recycled() {
     assert!(grown < 1 << 20, "{grown} bytes more");
     fn parks<P: Park>(_: &Executor<P>) {}
     parks(&Executor::new(ThreadPark::new()));
+}
+
+fn requests_from_afar_are_bounded() {
+    const ROUNDS: usize = 200_000;
+    let executor = threaded();
+    let handle = executor.handle();
+    let mut tasks: Vec<JoinHandle<()>> = (0..2).map(|_| executor.spawn(pending())).collect();
+    let travelled = handle.spawn(pending::<()>());
+    executor.block_on(yield_now());
+    // Nobody reads the mail from here on.
+    let grown = std::thread::spawn(move || {
+        let wakers: Vec<Waker> = (0..2)
+            .map(|_| Waker::from(Arc::new(Foreign::default())))
+            .collect();
+        let before = resident();
+        for round in 0..ROUNDS {
+            // One waker for one handle, and ever another for the other.
+            for (waker, task) in [0, round % 2].into_iter().zip(&mut tasks) {
+                let mut context = Context::from_waker(&wakers[waker]);
+                assert!(Pin::new(task).poll(&mut context).is_pending());
+            }
+            for task in tasks.iter().chain([&travelled]) {
+                task.abort();
+                task.abort_handle().abort();
+            }
+        }
+        resident().saturating_sub(before)
+    })
+    .join()
+    .unwrap();
+    println!("{ROUNDS} rounds of requests: {} KiB more", grown / 1024);
+    assert!(grown < 1 << 20, "{grown} bytes more");
+    executor.block_on(yield_now());
+    assert_eq!(executor.stats().tasks, 0, "all were aborted");
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 
 use camshaft_executor::{JoinHandle, block_on, spawn, yield_now};
-use common::{Drops, Foreign, threaded};
+use common::{Drops, Foreign, Gate, threaded, tracing};
 
 /// A cell that threads add to and a task waits for.
 #[derive(Default)]
@@ -280,4 +280,140 @@ fn a_waker_registered_too_late_is_woken_at_once() {
         }
     });
     assert_eq!(foreign.0.load(Ordering::SeqCst), 1);
+}
+
+/// Polls a handle once on another thread and expects nothing yet.
+fn poll_afar<T: Send + 'static>(mut task: JoinHandle<T>, waker: &Waker) -> JoinHandle<T> {
+    let waker = waker.clone();
+    std::thread::spawn(move || {
+        let polled = pin!(&mut task).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        task
+    })
+    .join()
+    .unwrap()
+}
+
+/// Wakers that count.
+fn foreign<const N: usize>() -> ([Arc<Foreign>; N], [Waker; N]) {
+    let counters: [Arc<Foreign>; N] = std::array::from_fn(|_| Arc::default());
+    let wakers = counters.each_ref().map(|one| Waker::from(Arc::clone(one)));
+    (counters, wakers)
+}
+
+fn wakes<const N: usize>(counters: &[Arc<Foreign>; N]) -> [usize; N] {
+    counters
+        .each_ref()
+        .map(|counter| counter.0.load(Ordering::SeqCst))
+}
+
+#[test]
+fn the_last_waker_registered_from_afar_is_woken() {
+    // Whether the requests are read together or one by one.
+    for read_between in [false, true] {
+        let executor = threaded();
+        let gates = [Gate::new(), Gate::new()];
+        let [mut task, mut second] = gates
+            .clone()
+            .map(|gate| executor.spawn(async move { gate.pass().await }));
+        let (counters, wakers) = foreign::<4>();
+        for turn in [0, 1, 0, 2, 2] {
+            task = poll_afar(task, &wakers[turn]);
+            second = poll_afar(second, &wakers[3]);
+            if read_between {
+                executor.block_on(yield_now());
+            }
+        }
+        executor.block_on(async {
+            yield_now().await;
+            gates.iter().for_each(Gate::open);
+            yield_now().await;
+            assert!(task.is_finished() && second.is_finished());
+        });
+        assert_eq!(wakes(&counters), [0, 0, 1, 1]);
+        drop(task);
+        drop(second);
+        executor.block_on(yield_now());
+        let held = counters.each_ref().map(|one| Arc::strong_count(one) - 2);
+        assert_eq!(held, [0; 4], "wakers are dropped once they are not needed");
+    }
+}
+
+#[test]
+fn a_handle_that_was_polled_at_home_in_between() {
+    let executor = threaded();
+    let gate = Gate::new();
+    let passing = gate.clone();
+    let (counters, wakers) = foreign::<2>();
+    let mut task = executor.spawn(async move { passing.pass().await });
+    task = poll_afar(task, &wakers[0]);
+    executor.block_on(async {
+        yield_now().await;
+        let polled = pin!(&mut task).poll(&mut Context::from_waker(&wakers[1]));
+        assert!(polled.is_pending());
+        task = poll_afar(task, &wakers[0]);
+        for _ in 0..100 {
+            yield_now().await; // the mailbox is read between batches
+        }
+        gate.open();
+        yield_now().await;
+        assert!(task.is_finished());
+    });
+    assert_eq!(wakes(&counters), [1, 0]);
+}
+
+#[test]
+fn the_same_waker_is_registered_once() {
+    let executor = tracing();
+    let (_, [waker, changed]) = foreign();
+    let task = poll_afar(executor.spawn(pending::<()>()), &waker);
+    let mut task = Some(task);
+    let gate = Gate::new();
+    let (opened, sent) = (gate.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&sent);
+    *executor.park().on_park.borrow_mut() = Some(Box::new(move |idle| {
+        let Some(again) = task.take() else { return };
+        let again = poll_afar(again, &waker);
+        seen.lock().unwrap().push(idle.has_remote());
+        let again = poll_afar(again, &changed);
+        seen.lock().unwrap().push(idle.has_remote());
+        drop(again);
+        opened.open();
+    }));
+    executor.block_on(gate.pass());
+    assert_eq!(*sent.lock().unwrap(), [false, true]);
+}
+
+#[test]
+fn requests_about_one_task_all_count() {
+    // They share one message: none may push another out, whatever the order.
+    for order in [[0, 1, 2], [1, 0, 2], [0, 2, 1]] {
+        let executor = threaded();
+        let drops = Drops::new();
+        let token = drops.token();
+        let (counters, [waker]) = foreign::<1>();
+        let task = executor.spawn(async move {
+            let _token = token;
+            pending::<()>().await;
+        });
+        let abort = task.abort_handle();
+        let mut task = Some(task);
+        for request in order {
+            match request {
+                0 => task = task.map(|task| poll_afar(task, &waker)),
+                1 => {
+                    let abort = abort.clone();
+                    std::thread::spawn(move || abort.abort()).join().unwrap();
+                }
+                _ => {
+                    let gone = task.take();
+                    std::thread::spawn(move || drop(gone)).join().unwrap();
+                }
+            }
+        }
+        executor.block_on(yield_now());
+        executor.block_on(yield_now());
+        assert_eq!((drops.count(), executor.stats().tasks), (1, 0));
+        assert_eq!(Arc::strong_count(&counters[0]), 2);
+    }
 }
