@@ -46,7 +46,10 @@ pub(crate) struct Timers {
     /// The time when the loop last looked, or that of a paused clock, in nanoseconds since the epoch.
     now: Cell<u64>,
     is_paused: bool,
+    /// Wakers whose timers have fired but which were not called yet: another one panicked. Otherwise room for the next.
     due: Cell<Vec<Waker>>,
+    /// Whether there are any in `due`.
+    has_due: Cell<bool>,
     /// When the wheel was last told the time.
     looked: Cell<u64>,
     fired: Cell<u64>,
@@ -60,6 +63,7 @@ impl Timers {
             now: Cell::new(now),
             is_paused: paused,
             due: Cell::default(),
+            has_due: Cell::new(false),
             looked: Cell::new(now),
             fired: Cell::new(0),
         })
@@ -86,12 +90,15 @@ impl Timers {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.wheel.borrow().is_empty()
+        !self.has_due.get() && self.wheel.borrow().is_empty()
     }
 
-    /// Until when nothing is due; see [`Wheel::next_deadline`].
+    /// Until when nothing is due; see [`Wheel::next_deadline`]. Wakers that a panic left behind are due at any time.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<u64> {
+        if self.has_due.get() {
+            return Some(0);
+        }
         self.wheel.borrow().next_deadline()
     }
 
@@ -215,6 +222,7 @@ struct Rest<'a> {
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
+        self.timers.has_due.set(!self.wakers.is_empty());
         self.timers.due.set(mem::take(&mut self.wakers));
     }
 }
