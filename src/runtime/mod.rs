@@ -146,22 +146,24 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Counts the time in `block_on`.
-struct Running<'a>(&'a Runtime);
+/// Counts the time in `block_on`. A nested call, which is about to be refused, counts nothing: it has no runtime here.
+struct Running<'a>(Option<&'a Runtime>);
 
 impl<'a> Running<'a> {
     fn new(runtime: &'a Runtime) -> Self {
-        if runtime.running.get().is_none() {
-            runtime.running.set(Some(Instant::now()));
+        if runtime.running.get().is_some() {
+            return Self(None);
         }
-        Self(runtime)
+        runtime.running.set(Some(Instant::now()));
+        Self(Some(runtime))
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if let Some(since) = self.0.running.take() {
-            self.0.ran.set(self.0.ran.get() + since.elapsed());
+        let Some(runtime) = self.0 else { return };
+        if let Some(since) = runtime.running.take() {
+            runtime.ran.set(runtime.ran.get() + since.elapsed());
         }
     }
 }
