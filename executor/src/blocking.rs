@@ -3,6 +3,9 @@
 //! One pool serves the whole process. It grows while closures wait and no thread is idle, to at most 512 threads; a thread
 //! that was idle for ten seconds ends. Each executor keeps a group, so that it can drop its own waiting closures and wait
 //! for those that have started when it is closed.
+//!
+//! The threads are bounded, the queue is not: a spawn that is not async can neither wait for room nor refuse. Callers bound
+//! what they submit.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -38,7 +38,9 @@ where
 
 /// Runs a closure that may block on a thread of a pool.
 ///
-/// The pool is shared by the whole process and has at most 512 threads; closures beyond that wait. [`block_on`](crate::block_on)
+/// The pool is shared by the whole process and has at most 512 threads; closures beyond that wait. Nothing bounds how many
+/// wait, as in tokio: where the outside world decides how often this is called, limit it first, with a semaphore or by
+/// awaiting the handles. [`block_on`](crate::block_on)
 /// is allowed there. A panic ends in the handle. Aborting cancels a closure that has not started and does nothing to
 /// one that has. Dropping the runtime waits for those that have started and drops the others.
 ///
