@@ -7,14 +7,18 @@
 //! The root future has a slot of its own, without a body: it is polled where it stands, in the frame of `block_on`, in
 //! its turn among the tasks.
 //!
-//! Invariants: HOME, ONE ENTRY (see [`crate::header`]), ONE OWNER (see [`crate::bundle`]), PHASES (see [`crate::mailbox`]).
+//! Invariants: HOME, ONE ENTRY (see [`crate::header`]), ONE OWNER (see [`crate::bundle`]), PHASES (see [`crate::mailbox`]), and
+//!
+//! - **LAST MAIL**: whoever asks from afar to be told of a task's end looks at the state again after it has asked, and
+//!   `block_on` looks at the mail again after its last poll, a fence between the two on either side: one of them sees the
+//!   other. Otherwise a joiner would wait for the next `block_on` although the task has ended.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::ptr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll};
 
 use crate::builder::Plain;
@@ -327,6 +331,10 @@ impl Drop for Entered {
     fn drop(&mut self) {
         self.0.running.set(ptr::null());
         self.0.bundle().shared.remote.unparked();
+        if !self.0.is_forked() {
+            fence(Ordering::SeqCst);
+            self.0.read_mail(); // LAST MAIL
+        }
         set_current(None);
     }
 }

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll, RawWakerVTable, ready};
 
 use crate::builder::Plain;
@@ -190,6 +190,11 @@ impl<T> JoinHandle<T> {
             }
             if owner(slot).register(SlotRef { slot, id: self.id }, cx.waker().clone()) {
                 self.registered = Some((cx.waker().data(), cx.waker().vtable()));
+                // LAST MAIL (see `crate::executor`): the request is sent, now look again.
+                fence(Ordering::SeqCst);
+                if state::is_terminal(header.state.load(Ordering::Acquire)) {
+                    continue;
+                }
                 return Poll::Pending;
             }
             // PHASES: it is closed, so the state is terminal now.

@@ -417,3 +417,20 @@ fn requests_about_one_task_all_count() {
         assert_eq!(Arc::strong_count(&counters[0]), 2);
     }
 }
+
+#[test]
+fn a_joiner_that_asks_in_the_last_poll_hears_of_the_end() {
+    let executor = threaded();
+    let (counters, [waker]) = foreign::<1>();
+    let (send, receive) = mpsc::channel::<JoinHandle<()>>();
+    let (back, returned) = mpsc::channel();
+    let task = executor.spawn(async move {
+        let own = receive.recv().unwrap();
+        back.send(poll_afar(own, &waker)).unwrap();
+    });
+    send.send(task).unwrap();
+    // Too short a run for the mail to be read between two batches, and nobody runs the executor again.
+    executor.block_on(yield_now());
+    assert_eq!(wakes(&counters), [1]);
+    assert!(returned.recv().unwrap().is_finished());
+}
