@@ -139,13 +139,13 @@ impl Loop {
         }
     }
 
-    /// Parks with a paused clock: if nothing happens by itself, time jumps to the next deadline.
+    /// Parks with a paused clock: if nothing happens by itself and nobody moves time, it jumps to the next deadline.
     #[cold]
     fn park_paused(&self, idle: &Idle<'_>) {
         expect_ring(self.driver.turn());
         let mut happened = self.driver.deliver();
         happened |= self.timers.fire(self.timers.now());
-        if happened {
+        if happened || self.timers.settle() {
             return;
         }
         // In this order: a blocking closure is counted until its wake can be seen.
@@ -175,6 +175,9 @@ impl Park for Loop {
         self.driver.deliver();
         if timed {
             self.timers.fire(now);
+        }
+        if self.timers.is_paused() {
+            self.timers.count_tick();
         }
     }
 

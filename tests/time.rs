@@ -305,6 +305,71 @@ fn advance_fires_each_timer_at_its_own_time() {
 }
 
 #[test]
+fn advance_lets_all_that_follows_from_a_timer_run_at_its_time() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let see = {
+            let seen = seen.clone();
+            move || seen.borrow_mut().push(start.elapsed())
+        };
+        camshaft::spawn(async move {
+            sleep(SECOND).await;
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            camshaft::spawn(async move {
+                camshaft::spawn(async move {
+                    see();
+                    sleep(SECOND).await;
+                    see();
+                });
+            });
+        });
+        yield_now().await;
+        advance(10 * SECOND).await;
+        assert_eq!(start.elapsed(), 10 * SECOND);
+        assert_eq!(*seen.borrow(), [SECOND, 2 * SECOND]);
+    });
+}
+
+#[test]
+fn advance_passes_a_task_that_never_waits() {
+    let _alone = alone();
+    paused().block_on(async {
+        let busy = camshaft::spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        let start = Instant::now();
+        let sleeping = camshaft::spawn(sleep(SECOND));
+        yield_now().await;
+        advance(2 * SECOND).await;
+        assert_eq!(start.elapsed(), 2 * SECOND);
+        assert!(sleeping.is_finished());
+        busy.abort();
+    });
+}
+
+#[test]
+fn advance_for_ever_ends_short_of_it() {
+    let _alone = alone();
+    paused().block_on(async {
+        let sleeping = camshaft::spawn(sleep(1000 * SECOND));
+        let mut for_ever = pin!(sleep(Duration::MAX));
+        assert!(poll_once(for_ever.as_mut()).await.is_pending());
+        yield_now().await;
+        advance(Duration::MAX).await;
+        assert!(sleeping.is_finished());
+        assert!(poll_once(for_ever.as_mut()).await.is_pending());
+        assert!(poll_once(pin!(sleep(Duration::MAX))).await.is_pending());
+        advance(Duration::MAX).await;
+    });
+}
+
+#[test]
 fn a_paused_clock_stands_still_and_jumps_when_all_wait() {
     let _alone = alone();
     paused().block_on(async {

@@ -3,19 +3,22 @@
 //! Invariant **NO-BORROW**: wakers are called and dropped only when the wheel is not borrowed, for they may arm timers.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::mem;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use camshaft_executor::yield_now;
 use camshaft_timer::{Key, NEVER, Wheel};
 
-use super::Instant;
+use super::sleep::deadline_after;
 
 /// The most timers that fire before tasks run again.
 const BATCH: usize = 1024;
+
+/// After this many ticks of the executor (64 polls each at most) an [`advance`] goes on although tasks are ready.
+const TICKS_TO_SETTLE: u32 = 1024;
 
 /// How long the wheel may go without being told the time, in nanoseconds. It sorts timers best if it knows it to the second.
 const LOOK: u64 = 1 << 28;
@@ -53,6 +56,12 @@ pub(crate) struct Timers {
     /// When the wheel was last told the time.
     looked: Cell<u64>,
     fired: Cell<u64>,
+    /// Tasks in [`advance`] that wait until no other is ready.
+    settling: RefCell<Vec<Waker>>,
+    /// How often that was so.
+    settled: Cell<u64>,
+    /// Ticks since then.
+    ticks: Cell<u32>,
 }
 
 impl Timers {
@@ -66,6 +75,9 @@ impl Timers {
             has_due: Cell::new(false),
             looked: Cell::new(now),
             fired: Cell::new(0),
+            settling: RefCell::default(),
+            settled: Cell::new(0),
+            ticks: Cell::new(0),
         })
     }
 
@@ -146,6 +158,54 @@ impl Timers {
         self.set(deadline);
         self.fire(self.recent());
         true
+    }
+
+    /// No task is ready: those that advance the clock may go on. Returns whether there are any.
+    pub(crate) fn settle(&self) -> bool {
+        if self.settling.borrow().is_empty() {
+            return false;
+        }
+        self.settled.set(self.settled.get() + 1);
+        self.ticks.set(0);
+        loop {
+            let next = self.settling.borrow_mut().pop();
+            let Some(waker) = next else { return true };
+            waker.wake();
+        }
+    }
+
+    /// Tasks are ready still. Settles if that has been so for long.
+    pub(crate) fn count_tick(&self) {
+        let ticks = self.ticks.get() + 1;
+        self.ticks.set(ticks);
+        if ticks >= TICKS_TO_SETTLE {
+            self.ticks.set(0);
+            self.settle();
+        }
+    }
+
+    /// Waits until the loop has settled.
+    async fn wait_settled(&self) {
+        let before = self.settled.get();
+        self.ticks.set(0);
+        poll_fn(|cx| {
+            if self.settled.get() != before {
+                return Poll::Ready(());
+            }
+            let waker = cx.waker().clone();
+            let mut settling = self.settling.borrow_mut();
+            let known = settling.iter().any(|known| known.will_wake(&waker));
+            let spare = if known {
+                Some(waker)
+            } else {
+                settling.push(waker);
+                None
+            };
+            drop(settling);
+            drop(spare);
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Moves a paused clock; never back.
@@ -242,7 +302,11 @@ impl Drop for Entered {
 }
 
 /// Moves a paused clock forward by `duration`. Timers that come due on the way fire one after the other, each at its own
-/// time, and the tasks that they wake run in between.
+/// time, and the tasks that they wake run in between, with all that they wake and spawn, until none is ready.
+///
+/// It does not wait for what comes from elsewhere: the network, files, other threads. A task that is always ready holds it
+/// up for a while only (65536 polls at most). `Duration::MAX` moves the clock to its end, some centuries ahead, where only
+/// what waits for ever still waits.
 ///
 /// # Panics
 ///
@@ -274,12 +338,13 @@ pub async fn advance(duration: Duration) {
         timers.is_paused,
         "camshaft: advance needs a paused clock; build the runtime with paused_clock(true)"
     );
-    let target = to_nanos((Instant::now() + duration).into_std());
+    // Short of what is never reached, so that sleeps without an end keep theirs.
+    let target = to_nanos(deadline_after(duration).into_std()).min(NEVER - 1);
     while let Some(deadline) = timers.next_deadline().filter(|at| *at <= target) {
         timers.set(deadline);
         timers.fire(timers.recent());
-        yield_now().await;
+        timers.wait_settled().await;
     }
     timers.set(target);
-    yield_now().await;
+    timers.wait_settled().await;
 }
