@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use anyhow::{Context, Result};
 use camshaft::net::{TcpListener, TcpStream};
 
 /// A line may be so long, and so many bytes may wait for a guest who reads slowly; more are not kept.
@@ -21,13 +22,27 @@ struct Guest {
 }
 
 #[camshaft::main]
-async fn main() -> io::Result<()> {
+async fn main() -> Result<()> {
     let address = std::env::args().nth(1);
-    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:4000")).await?;
+    let address = address.as_deref().unwrap_or("127.0.0.1:4000");
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address:?}: an address is HOST:PORT, such as 0.0.0.0:4000; if it is in use, end the other \
+             program or take another port (0 means any free one); ports below 1024 need privileges; the host must be an \
+             address of this machine"
+        )
+    })?;
     println!("chatting on {}", listener.local_addr()?);
     let room = Room::default();
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // No descriptor left, say: the next accept waits a little, so this does not spin.
+            Err(error) => {
+                eprintln!("a connection was not accepted: {error}");
+                continue;
+            }
+        };
         let guest = Rc::new(Guest {
             stream,
             outbox: RefCell::default(),
