@@ -24,12 +24,15 @@ pub(crate) fn allow_descriptors(connections: u32) -> Result<()> {
     if limit.rlim_cur >= needed {
         return Ok(());
     }
+    let fewer = match limit.rlim_max.saturating_sub(OTHERS) {
+        0 => String::new(),
+        possible => format!(", or ask for fewer with --connections {possible}"),
+    };
     ensure!(
         limit.rlim_max >= needed,
         "{connections} connections need {needed} file descriptors, and this process may have {}: raise the hard limit \
-         (`ulimit -Hn {needed}` as root, nofile in limits.conf, LimitNOFILE=), or ask for fewer with --connections {}",
-        limit.rlim_max,
-        limit.rlim_max.saturating_sub(OTHERS)
+         (`ulimit -Hn {needed}` as root, nofile in limits.conf, LimitNOFILE=){fewer}",
+        limit.rlim_max
     );
     limit.rlim_cur = needed;
     // SAFETY: the limit is valid for reads.
