@@ -24,7 +24,7 @@
 //!
 //! | option | meaning |
 //! |---|---|
-//! | `backend = "auto"`, `"io_uring"`, `"epoll"` | who carries out I/O: `Builder::backend` |
+//! | `backend = "auto"`, `"io_uring"`, `"epoll"` | who carries out I/O: `Builder::backend`; `"epoll"` is not there yet and panics |
 //! | `spin = "off"`, `"adaptive"`, `"always"` | whether to poll for a while before sleeping: `Builder::spin` |
 //! | `ring_entries = 256` | the size of the submission queue, from 1 to 2^32 - 1: `Builder::ring_entries` |
 //! | `paused_clock = true` | time stands still, and jumps when all tasks wait for it: `Builder::paused_clock` |
@@ -66,7 +66,7 @@ use expand::Kind;
 /// With options:
 ///
 /// ```ignore (needs the camshaft crate, which depends on this one)
-/// #[camshaft::main(backend = "epoll", spin = "adaptive", name = "acceptor")]
+/// #[camshaft::main(backend = "io_uring", spin = "adaptive", name = "acceptor")]
 /// async fn main() {
 ///     camshaft::task::yield_now().await;
 /// }
