@@ -21,8 +21,9 @@ use crate::stream::no_room;
 /// # Examples
 ///
 /// ```no_run
+/// # use camshaft_io as camshaft;
 /// # async fn read() -> std::io::Result<()> {
-/// use camshaft_io::fs::File;
+/// use camshaft::fs::File;
 ///
 /// let file = File::open("/etc/hostname").await?;
 /// let (read, name) = file.read_at(Vec::with_capacity(256), 0).await;

@@ -24,14 +24,16 @@ const BACKLOG: i32 = 4096;
 /// # Examples
 ///
 /// ```no_run
+/// # use camshaft_io as camshaft;
 /// # async fn serve() -> std::io::Result<()> {
-/// use camshaft_io::net::TcpListener;
+/// use camshaft::net::TcpListener;
 ///
 /// let listener = TcpListener::bind("127.0.0.1:8080").await?;
 /// loop {
-///     let (stream, peer) = listener.accept().await?;
-///     println!("{peer} is here");
-///     drop(stream);
+///     match listener.accept().await {
+///         Ok((stream, peer)) => println!("{peer} is here: {stream:?}"),
+///         Err(error) => eprintln!("a connection was not accepted: {error}"),
+///     }
 /// }
 /// # }
 /// ```

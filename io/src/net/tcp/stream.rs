@@ -26,8 +26,9 @@ use crate::stream::{transfers_read, transfers_write};
 /// # Examples
 ///
 /// ```no_run
+/// # use camshaft_io as camshaft;
 /// # async fn request() -> std::io::Result<()> {
-/// use camshaft_io::net::TcpStream;
+/// use camshaft::net::TcpStream;
 ///
 /// let stream = TcpStream::connect("127.0.0.1:8080").await?;
 /// let (written, _) = stream.write_all(b"ping").await;
