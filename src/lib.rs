@@ -59,7 +59,7 @@ pub mod task {
 
     pub use camshaft_executor::task_local;
     pub use camshaft_executor::{
-        AbortHandle, Builder, Id, JoinError, JoinHandle, JoinSet, LocalKey, YieldNow, id,
+        AbortHandle, Builder, Id, JoinError, JoinHandle, JoinSet, LocalKey, YieldNow, id, spawn,
         spawn_blocking, try_id, yield_now,
     };
 }
