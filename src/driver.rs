@@ -29,6 +29,9 @@ const SPIN_NANOS: u64 = 50_000;
 /// Waits that were longer count as this long for the adaptive spin, so that it recovers quickly from a pause.
 const LONG_WAIT_NANOS: u64 = 4 * SPIN_NANOS;
 
+/// How often a paused clock asks whether the work that it waits for has ended, in nanoseconds.
+const LOOK_AGAIN_NANOS: u64 = 1_000_000;
+
 /// Parks the executor in the ring, and fires timers.
 pub(crate) struct Loop {
     driver: Driver,
@@ -48,6 +51,9 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new(driver: Driver, timers: Rc<Timers>, spin: Spin, slack: Duration) -> Self {
+        if timers.is_paused() {
+            driver.watch_work();
+        }
         Self {
             driver,
             timers,
@@ -148,10 +154,12 @@ impl Loop {
         if happened || self.timers.settle() {
             return;
         }
-        // In this order: a blocking closure is counted until its wake can be seen.
-        let quiet = idle.blocking_in_flight() == 0 && !idle.has_remote() && !self.driver.is_ready();
+        // In this order: a blocking closure or job is counted until its wake can be seen.
+        let works = idle.blocking_in_flight() > 0 || self.driver.is_working();
+        let quiet = !works && !idle.has_remote() && !self.driver.is_ready();
         if !quiet || !self.timers.skip() {
-            self.wait(idle, 0, None);
+            // The end of work whose future is gone, or was woken a moment before the count went down, wakes nobody.
+            self.wait(idle, 0, works.then_some(LOOK_AGAIN_NANOS));
             self.driver.deliver();
         }
     }

@@ -15,7 +15,7 @@ use camshaft::time::{
     Duration, Instant, MissedTickBehavior, advance, interval, interval_at, sleep, sleep_until,
     timeout, timeout_at,
 };
-use common::{alone, pair, panic_of, poll_once, read_exactly, runtime};
+use common::{alone, pair, panic_of, poll_and_drop, poll_once, read_exactly, runtime};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -401,6 +401,60 @@ fn a_paused_clock_does_not_jump_over_blocking_work() {
         sleep(SECOND).await;
         assert_eq!(start.elapsed(), SECOND, "and goes on afterwards");
     });
+}
+
+#[test]
+fn a_closure_that_nobody_waits_for_holds_a_paused_clock_up_only_while_it_runs() {
+    let _alone = alone();
+    paused().block_on(async {
+        let begin = std::time::Instant::now();
+        drop(spawn_blocking(|| {
+            std::thread::sleep(Duration::from_millis(50));
+        }));
+        sleep(SECOND).await;
+        assert!(begin.elapsed() >= Duration::from_millis(50));
+    });
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_over_a_name_look_up() {
+    let _alone = alone();
+    paused().block_on(async {
+        let start = Instant::now();
+        let found = timeout(SECOND, camshaft::net::lookup_host("localhost:80")).await;
+        let found = found
+            .expect("no time passes meanwhile")
+            .map(Iterator::count);
+        assert!(found.is_ok_and(|count| count > 0));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // Nor is it held up by one that was given up.
+        drop(poll_and_drop(camshaft::net::lookup_host("localhost:81")).await);
+        sleep(SECOND).await;
+        assert_eq!(start.elapsed(), SECOND);
+    });
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_over_a_read_of_a_file() {
+    let _alone = alone();
+    let (read, write) = common::os_pipe();
+    // A pipe stands in for a disk that takes its time: the read goes to a thread of the kernel.
+    let slow = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        std::io::Write::write_all(&mut std::fs::File::from(write), b"late")
+    });
+    paused().block_on(async {
+        let start = Instant::now();
+        let file = camshaft::fs::File::from_std(read.into());
+        let (read, buf) = timeout(SECOND, file.read_at(Vec::with_capacity(8), 0))
+            .await
+            .expect("no time passes meanwhile");
+        assert_eq!((read.unwrap(), &*buf), (4, &b"late"[..]));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        sleep(SECOND).await;
+        assert_eq!(start.elapsed(), SECOND, "and goes on afterwards");
+    });
+    slow.join().unwrap().unwrap();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use crate::driver;
+use crate::driver::{self, Job};
 
 struct Shared<T> {
     state: Mutex<State<T>>,
@@ -31,11 +31,15 @@ impl<T> Shared<T> {
 }
 
 /// Tells the waiter even if the job was dropped unrun, or panicked.
-struct Promise<T>(Arc<Shared<T>>);
+struct Promise<T> {
+    shared: Arc<Shared<T>>,
+    /// Dropped after the waiter has been woken.
+    _job: Job,
+}
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.0.finish(Err(io::Error::other(
+        self.shared.finish(Err(io::Error::other(
             "the blocking operation was dropped before it finished",
         )));
     }
@@ -57,10 +61,14 @@ where
             waker: None,
         }),
     });
-    let promise = Promise(shared.clone());
-    driver::expect_current().offload(Box::new(move || {
+    let driver = driver::expect_current();
+    let promise = Promise {
+        shared: shared.clone(),
+        _job: driver.begin_job(),
+    };
+    driver.offload(Box::new(move || {
         let output = job();
-        promise.0.finish(output);
+        promise.shared.finish(output);
     }));
     poll_fn(move |cx| {
         let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,13 @@
 //! Invariants: NO-BORROW and LAST-WORD, see [`super`].
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,10 @@ pub(crate) struct Inner {
     pub(super) generation: u32,
     pub(super) stats: Cell<Stats>,
     pub(super) offload: Offload,
+    /// Jobs given to `offload` whose waiters have not been woken yet.
+    pub(super) jobs: Arc<AtomicUsize>,
+    /// The user data of the operations in flight that end by themselves, if anybody wants to know of them.
+    pub(super) works: RefCell<Option<HashSet<u64>>>,
     pub(super) report: Report,
 }
 
@@ -84,6 +89,11 @@ impl Inner {
         };
         if pushed {
             self.count(|stats| stats.submitted += 1);
+            if request.ends_by_itself()
+                && let Some(works) = &mut *self.works.borrow_mut()
+            {
+                works.insert(key.user_data());
+            }
             return Poll::Ready(key);
         }
         let waker = self.table.borrow_mut().retract(key);
@@ -169,6 +179,17 @@ impl Inner {
         (self.offload)(job);
     }
 
+    /// Counts a job until the guard is dropped, on whatever thread.
+    pub(crate) fn begin_job(&self) -> Job {
+        self.jobs.fetch_add(1, Ordering::Relaxed);
+        Job(self.jobs.clone())
+    }
+
+    pub(super) fn is_working(&self) -> bool {
+        let has_work = |works: &HashSet<u64>| !works.is_empty();
+        self.works.borrow().as_ref().is_some_and(has_work) || self.jobs.load(Ordering::Acquire) > 0
+    }
+
     /// One enter, and what goes with it.
     #[inline(always)]
     pub(super) fn submit_and_wait(&self, wait: u32, limit: Option<Duration>) -> io::Result<()> {
@@ -186,12 +207,16 @@ impl Inner {
         }
         let mut table = self.table.borrow_mut();
         let mut wakes = self.wakes.borrow_mut();
+        let mut works = self.works.borrow_mut();
         let mut completed = 0;
         self.ring.reap(|user_data, completion| match user_data {
             IGNORED => {}
             UNPARKED => self.unparked(completion),
             key => {
                 completed += 1;
+                if let Some(works) = &mut *works {
+                    works.remove(&key);
+                }
                 match table.complete(Key::from_user_data(key), completion) {
                     Some(Delivery::Wake(waker)) => {
                         prefetch(waker.data());
@@ -346,6 +371,16 @@ impl Drop for Inner {
             mem::forget(self.table.take());
             mem::forget(self.lent.take());
         }
+    }
+}
+
+/// A job that was given to another thread. Dropped when its waiter has been woken.
+pub(crate) struct Job(Arc<AtomicUsize>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Pairs with the load of `is_working`: who sees the job gone sees the wake, too.
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -29,6 +29,7 @@ mod table;
 mod unpark;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 pub use self::current::Entered;
 pub(crate) use self::current::{current, expect_current};
-pub(crate) use self::inner::Inner;
+pub(crate) use self::inner::{Inner, Job};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
@@ -135,6 +136,8 @@ impl Driver {
             generation: fork::generation(),
             stats: Cell::default(),
             offload: config.offload.clone(),
+            jobs: Arc::default(),
+            works: RefCell::default(),
             report: Report::default(),
         };
         report.feature("provided-buffer rings", inner.ring.rung().has_519());
@@ -232,6 +235,23 @@ impl Driver {
         self.inner.ring.queued() > 0
             || self.inner.ring.wants_enter()
             || !self.inner.cancels.borrow().is_empty()
+    }
+
+    /// From now on [`is_working`](Self::is_working) knows of operations, too. It costs a little at each of those that it
+    /// counts.
+    pub fn watch_work(&self) {
+        self.inner
+            .works
+            .borrow_mut()
+            .get_or_insert_with(HashSet::default);
+    }
+
+    /// Whether something is under way that ends without the help of anybody else: a job on another thread, whose waiter has
+    /// not been woken yet, or an operation on a file. A clock that is not the system's must not overtake those.
+    ///
+    /// An operation that was submitted before [`watch_work`](Self::watch_work) is not seen.
+    pub fn is_working(&self) -> bool {
+        self.inner.is_working()
     }
 
     /// Whether there is something to [`deliver`](Self::deliver).

@@ -157,6 +157,14 @@ const fn bits(flags: c_int) -> u32 {
 }
 
 impl Request {
+    /// Whether the kernel ends it without the help of anybody else, as it does with work on a disk.
+    ///
+    /// A pipe that is opened as a file is none, but nothing here says so.
+    #[inline]
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::ReadAt { .. })
+    }
+
     /// Encodes the request for the ring. `poll_first` tells whether the kernel knows `IORING_RECVSEND_POLL_FIRST`.
     #[inline]
     pub(crate) fn entry(&self, user_data: u64, poll_first: bool) -> squeue::Entry {
