@@ -59,8 +59,8 @@ pub mod task {
 
     pub use camshaft_executor::task_local;
     pub use camshaft_executor::{
-        AbortHandle, Builder, Id, JoinError, JoinHandle, JoinSet, LocalKey, YieldNow, id, spawn,
-        spawn_blocking, try_id, yield_now,
+        AbortHandle, AccessError, Builder, Id, JoinError, JoinHandle, JoinSet, LocalKey,
+        TaskLocalFuture, YieldNow, id, spawn, spawn_blocking, try_id, try_name, yield_now,
     };
 }
 
