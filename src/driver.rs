@@ -139,6 +139,14 @@ impl Loop {
                 }
                 std::hint::spin_loop();
             }
+            // What an enter left in the queue: the kernel was short of memory, or wanted completions to be reaped first. Asked
+            // for seldom, since it costs more than a look, and since a kernel that refuses is not to be pressed.
+            if self.driver.wants_turn() {
+                expect_ring(self.driver.turn());
+                if self.driver.has_reaped() {
+                    return true;
+                }
+            }
             if self.timers.now() >= end {
                 return self.spin == Spin::Always || deadline.is_some_and(|at| at <= end);
             }
