@@ -112,6 +112,10 @@ impl Builder {
 
     /// Stops the clock: time moves only by [`advance`](crate::time::advance), or to the next deadline when every task
     /// waits. For tests.
+    ///
+    /// Time does not jump over work that ends by itself: name look-ups, `spawn_blocking`, operations on files. It does jump
+    /// over what depends on others, such as a read from a socket. A pipe that is opened as a file counts as a file: while
+    /// nobody writes to it, time stands still.
     pub fn paused_clock(mut self, paused: bool) -> Self {
         self.paused_clock = paused;
         self
