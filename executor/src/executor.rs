@@ -155,6 +155,7 @@ impl<P: Park> Executor<P> {
     ///
     /// Panics when the thread is already running a camshaft runtime, or in a process that was forked since the executor
     /// was made. A panic of the future, or of the [`Park`], passes through; the executor can be used again.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _entered = Entered::new(self);
         let mut future = pin!(future); // dropped before `_entered`, so that its drop may still spawn
@@ -313,6 +314,7 @@ impl<P: Park> Drop for Executor<P> {
 struct Entered(Home);
 
 impl Entered {
+    #[track_caller]
     fn new<P: Park>(executor: &Executor<P>) -> Self {
         executor.check_fork();
         let home = executor.home;

@@ -49,6 +49,7 @@ impl Runtime {
     ///
     /// If the thread is already running a runtime; in a process that was forked since it was built; if the ring breaks;
     /// and with the panic of the future itself. The runtime stays usable.
+    #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = self.enter();
         let _running = Running::new(self);
