@@ -22,6 +22,7 @@ mod foreign;
 mod inner;
 mod ladder;
 mod lend;
+#[allow(dead_code)]
 mod request;
 mod ring;
 mod syscall;
@@ -43,7 +44,8 @@ pub(crate) use self::inner::{Inner, Job};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
-pub(crate) use self::request::{Request, transfer_len};
+#[allow(unused_imports)]
+pub(crate) use self::request::{CURSOR, Request, transfer_len};
 use self::ring::{Ring, Shape};
 pub(crate) use self::syscall::Timespec;
 pub(crate) use self::table::{Completion, Key};

@@ -19,7 +19,7 @@ use std::time::Duration;
 use io_uring::{IoUring, Probe, squeue};
 
 use super::ladder::{Report, Rung, explain};
-use super::request::REQUIRED;
+use super::request::{REQUIRED, supports};
 use super::syscall::{self, Timespec, WaitArg};
 use super::table::Completion;
 
@@ -37,6 +37,8 @@ pub(crate) struct Ring {
     enter_fd: RawFd,
     enter_flags: u32,
     registered: bool,
+    /// The operations that the kernel has, one bit each.
+    known: u64,
     capacity: usize,
     enters: Cell<u64>,
     one_thread: PhantomData<*mut ()>,
@@ -99,7 +101,7 @@ impl Ring {
             Rung::Plain => &mut builder,
         };
         let ring = builder.build(shape.entries)?;
-        require(&ring).map_err(|error| refused("io_uring_register", error))?;
+        let known = require(&ring).map_err(|error| refused("io_uring_register", error))?;
         let registered = register_fd(ring.as_raw_fd());
         let capacity = ring.params().sq_entries() as usize;
         let ring = Self {
@@ -112,6 +114,7 @@ impl Ring {
             },
             registered: registered.is_some(),
             ring,
+            known,
             capacity,
             enters: Cell::new(0),
             one_thread: PhantomData,
@@ -125,6 +128,11 @@ impl Ring {
 
     pub(crate) fn rung(&self) -> Rung {
         self.rung
+    }
+
+    /// The operations that the kernel has, one bit each.
+    pub(crate) fn known(&self) -> u64 {
+        self.known
     }
 
     /// How often the kernel was entered.
@@ -279,8 +287,8 @@ fn refused(call: &str, error: io::Error) -> io::Error {
     }
 }
 
-/// Checks what every rung must have.
-fn require(ring: &IoUring) -> io::Result<()> {
+/// Checks what every rung must have, and returns the operations that there are.
+fn require(ring: &IoUring) -> io::Result<u64> {
     let params = ring.params();
     let missing = |what: &str| {
         Err(io::Error::new(
@@ -301,7 +309,7 @@ fn require(ring: &IoUring) -> io::Result<()> {
     ring.submitter().register_probe(&mut probe)?;
     match REQUIRED.iter().find(|code| !probe.is_supported(**code)) {
         Some(code) => missing(&format!("operation {code}")),
-        None => Ok(()),
+        None => Ok(supports(&probe)),
     }
 }
 

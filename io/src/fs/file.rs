@@ -170,11 +170,12 @@ unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
     #[inline]
     fn request(&mut self) -> Request {
         let room = self.buf.room();
-        Request::ReadAt {
+        Request::Read {
             fd: self.fd.as_raw_fd(),
             memory: room.cast::<u8>().as_ptr(),
             len: transfer_len(room.len()),
             offset: self.offset,
+            flags: 0,
         }
     }
 

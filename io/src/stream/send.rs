@@ -142,6 +142,7 @@ unsafe impl<B: IoBuf> Operation for SendVectored<B> {
         Request::SendMsg {
             fd: self.turn.socket().raw(),
             message: self.message.point_to(vectored::sources(&self.bufs)),
+            flags: 0,
         }
     }
 

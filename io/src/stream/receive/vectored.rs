@@ -54,6 +54,7 @@ unsafe impl<B: IoBufMut> Operation for ReceiveVectored<B> {
         Request::RecvMsg {
             fd: self.turn.socket().raw(),
             message: self.message.point_to(vectored::rooms(&mut self.bufs)),
+            flags: 0,
             wait_first: self.turn.socket().wait_first(),
         }
     }
