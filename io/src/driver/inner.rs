@@ -13,14 +13,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::backend::{Port, Pushed};
 use super::foreign::{prefetch, quietly};
 use super::ladder::Report;
 use super::lend::BufRing;
 use super::request::Request;
 use super::ring::Ring;
-use super::table::{Completion, Delivery, Disowned, Heir, Key, Polled, Table};
+use super::table::{Completion, Delivery, Disowned, Heir, Key, Polled, Sink, Table};
 use super::unpark::Unparker;
-use super::{Offload, Stats};
+use super::workers::Workers;
+use super::Stats;
 use crate::fork;
 
 /// Completions of cancellations: nobody waits for them.
@@ -41,11 +43,28 @@ pub(super) enum Lent {
     Refused,
 }
 
+/// Who gets a completion that nobody waits for.
+pub(super) enum Taker {
+    Heir(Heir),
+    Sink(Rc<dyn Sink>),
+}
+
+/// What became of a request that was submitted.
+pub(crate) enum Submitted {
+    /// Its completion will come.
+    InFlight(Key),
+    /// It needed no waiting.
+    Done(Completion),
+    /// The queue is full; the waker will be called when there is room.
+    Full,
+}
+
 pub(crate) struct Inner {
-    pub(super) ring: Ring,
+    pub(super) port: Port,
+    pub(super) workers: Workers,
     pub(super) table: RefCell<Table>,
     pub(super) wakes: RefCell<VecDeque<Waker>>,
-    pub(super) heirs: RefCell<VecDeque<(Heir, Completion)>>,
+    pub(super) takers: RefCell<VecDeque<(Taker, Completion)>>,
     /// Submitters that found the queue full even after it was flushed.
     pub(super) waiters: RefCell<Vec<Waker>>,
     /// Cancellations that found the queue full. At most one for each operation in flight.
@@ -54,10 +73,11 @@ pub(crate) struct Inner {
     pub(super) unparker: Arc<Unparker>,
     pub(super) watching: Cell<bool>,
     pub(super) closed: Cell<bool>,
+    /// How often completions were looked for; see [`Inner::turns`].
+    pub(super) turns: Cell<u32>,
     /// The fork generation that it was made in; see [`fork`].
     pub(super) generation: u32,
     pub(super) stats: Cell<Stats>,
-    pub(super) offload: Offload,
     /// Jobs given to `offload` whose waiters have not been woken yet.
     pub(super) jobs: Arc<AtomicUsize>,
     /// The user data of the operations in flight that end by themselves, if anybody wants to know of them.
@@ -71,34 +91,89 @@ impl Inner {
         self.generation != fork::generation()
     }
 
-    /// Queues a request. `Pending`: the queue is full, and the waker will be called when there is room.
+    /// Hands a request over.
     ///
     /// # Safety
     ///
     /// REQUEST-MEMORY.
     #[inline]
-    pub(crate) unsafe fn submit(&self, request: &Request, cx: &Context<'_>) -> Poll<Key> {
+    pub(crate) unsafe fn submit(&self, request: &Request, cx: &Context<'_>) -> Submitted {
+        if let Port::Poller(poller) = &self.port {
+            // SAFETY: the caller's promise.
+            if let Some(completion) = unsafe { poller.attempt(request) } {
+                self.count(|stats| {
+                    stats.submitted += 1;
+                    stats.completed += 1;
+                });
+                return Submitted::Done(completion);
+            }
+        }
         let waker = cx.waker().clone();
         let key = self.table.borrow_mut().insert(waker);
-        let entry = request.entry(key.user_data(), self.ring.rung().has_519());
         // SAFETY: the caller's promise.
-        let pushed = unsafe { self.ring.push(&entry) } || {
-            self.make_room();
-            // SAFETY: the caller's promise; the first push took nothing.
-            unsafe { self.ring.push(&entry) }
-        };
-        if pushed {
-            self.count(|stats| stats.submitted += 1);
-            if request.ends_by_itself()
-                && let Some(works) = &mut *self.works.borrow_mut()
-            {
-                works.insert(key.user_data());
-            }
-            return Poll::Ready(key);
+        if unsafe { self.hand_over(key, request) } {
+            return Submitted::InFlight(key);
         }
         let waker = self.table.borrow_mut().retract(key);
         self.waiters.borrow_mut().extend(waker);
-        Poll::Pending
+        Submitted::Full
+    }
+
+    /// Hands over a request that will have many completions, all for the sink. `None`: the queue is full, and the waker will
+    /// be called when there is room.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY, until the last completion.
+    pub(crate) unsafe fn flow(
+        &self,
+        request: &Request,
+        sink: Rc<dyn Sink>,
+        cx: &Context<'_>,
+    ) -> Option<Key> {
+        let key = self.table.borrow_mut().insert_flow(sink);
+        // SAFETY: the caller's promise.
+        if unsafe { self.hand_over(key, request) } {
+            return Some(key);
+        }
+        self.table.borrow_mut().retract(key);
+        self.waiters.borrow_mut().push(cx.waker().clone());
+        None
+    }
+
+    /// Has a flow end soon. Its sink gets what comes until then, and the last completion in any case.
+    pub(crate) fn stop(&self, key: Key) {
+        if self.table.borrow().is_flowing(key) {
+            self.cancels.borrow_mut().push_back(key);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    #[inline]
+    unsafe fn hand_over(&self, key: Key, request: &Request) -> bool {
+        let user_data = key.user_data();
+        // SAFETY: the caller's promise.
+        let mut pushed = unsafe { self.port.push(user_data, request) };
+        if pushed == Pushed::Full {
+            self.make_room();
+            // SAFETY: the caller's promise; the first push took nothing.
+            pushed = unsafe { self.port.push(user_data, request) };
+        }
+        match pushed {
+            Pushed::Taken => {}
+            Pushed::Full => return false,
+            // SAFETY: the caller's promise.
+            Pushed::Unsupported => unsafe { self.workers.send(user_data, request) },
+        }
+        self.count(|stats| stats.submitted += 1);
+        if request.ends_by_itself()
+            && let Some(works) = &mut *self.works.borrow_mut()
+        {
+            works.insert(user_data);
+        }
+        true
     }
 
     /// Takes the completion of an operation, or remembers whom to wake.
@@ -155,12 +230,9 @@ impl Inner {
 
     #[cold]
     fn open_lent(&self) -> Option<Rc<BufRing>> {
-        let ring = self
-            .ring
-            .rung()
-            .has_519()
-            .then(BufRing::new)
-            .and_then(Result::ok)
+        let kernel = self.port.ring().filter(|ring| ring.rung().has_519());
+        let ring = kernel
+            .and_then(|_| BufRing::new().ok())
             .filter(|ring| {
                 // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
                 unsafe {
@@ -176,7 +248,7 @@ impl Inner {
     }
 
     pub(crate) fn offload(&self, job: Box<dyn FnOnce() + Send>) {
-        (self.offload)(job);
+        self.workers.offload(job);
     }
 
     /// Counts a job until the guard is dropped, on whatever thread.
@@ -199,9 +271,16 @@ impl Inner {
         Ok(())
     }
 
+    /// A number that changes whenever the loop has looked for completions: between two changes nobody else got a turn.
+    #[inline]
+    pub(crate) fn turns(&self) -> u32 {
+        self.turns.get()
+    }
+
     /// Moves completions from the ring to the table and the outbox.
     #[inline(always)]
     pub(super) fn reap(&self) {
+        self.turns.set(self.turns.get().wrapping_add(1));
         if !self.ring.has_completions() {
             return;
         }

@@ -135,6 +135,7 @@ impl Driver {
             lent: RefCell::default(),
             watching: Cell::new(false),
             closed: Cell::new(false),
+            turns: Cell::new(0),
             generation: fork::generation(),
             stats: Cell::default(),
             offload: config.offload.clone(),
