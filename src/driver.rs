@@ -243,5 +243,5 @@ fn expect_ring<T>(result: std::io::Result<T>) -> T {
 
 #[cold]
 fn broken(error: &std::io::Error) -> ! {
-    panic!("camshaft: the io_uring of this runtime is broken: {error}");
+    panic!("camshaft: the ring or epoll of this runtime is broken: {error}");
 }

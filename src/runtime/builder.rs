@@ -3,13 +3,12 @@
 use std::cell::Cell;
 use std::env;
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use camshaft_executor::{Executor, blocking};
-use camshaft_io::driver::{Config, Driver};
+use camshaft_io::driver::{Backend, Config, Driver, Rung};
 
 use super::Runtime;
 use crate::driver::Loop;
@@ -18,29 +17,8 @@ use crate::time::Timers;
 /// The environment variable that beats [`Builder::backend`].
 const VARIABLE: &str = "CAMSHAFT_BACKEND";
 
-const NO_EPOLL: &str = "the epoll backend is not part of this version of camshaft";
-
-/// What does the I/O.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
-    /// The best that the system offers.
-    #[default]
-    Auto,
-    /// io_uring.
-    IoUring,
-    /// epoll. Not there yet: a runtime that asks for it can't be built.
-    Epoll,
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::IoUring => "io_uring",
-            Self::Epoll => "epoll",
-        })
-    }
-}
+/// The environment variable that keeps the ring to a lower rung of its ladder, to try what an older kernel would do.
+const BEST_RUNG: &str = "CAMSHAFT_BEST_RUNG";
 
 /// Whether the runtime looks for events in user space before it waits in the kernel.
 ///
@@ -89,9 +67,10 @@ impl Builder {
         Self::default()
     }
 
-    /// Sets what does the I/O. The environment variable `CAMSHAFT_BACKEND` (`auto` or `io_uring`) beats it.
+    /// Sets what does the I/O. The environment variable `CAMSHAFT_BACKEND` (`auto`, `io_uring` or `epoll`) beats it.
     ///
-    /// [`Backend::Epoll`] is not there yet: [`build`](Self::build) refuses it.
+    /// [`Backend::Auto`] takes epoll where the system refuses io_uring, and says so once on standard error;
+    /// [`Runtime::backend_report`] has the reason. Everything behaves the same on both.
     pub fn backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
         self
@@ -144,13 +123,9 @@ impl Builder {
     /// That the system refuses io_uring, with the reason and what to change; that the descriptors are exhausted; that
     /// `CAMSHAFT_BACKEND` has no meaning, or asks for a backend that is not there.
     pub fn build(self) -> io::Result<Runtime> {
-        if chosen(self.backend, env::var_os(VARIABLE).as_deref())? == Backend::Epoll {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{NO_EPOLL}; use io_uring"),
-            ));
-        }
         let mut config = Config {
+            backend: chosen(self.backend, env::var_os(VARIABLE).as_deref())?,
+            best: best_rung(env::var_os(BEST_RUNG).as_deref())?,
             offload: Arc::new(blocking::run),
             ..Config::default()
         };
@@ -169,7 +144,6 @@ impl Builder {
                 Some(name) => Executor::with_name(park, name),
                 None => Executor::new(park),
             },
-            backend: Backend::IoUring,
             ran: Cell::default(),
             running: Cell::default(),
         })
@@ -182,15 +156,25 @@ fn chosen(built: Backend, variable: Option<&OsStr>) -> io::Result<Backend> {
         None | Some("") => Ok(built),
         Some("auto") => Ok(Backend::Auto),
         Some("io_uring") => Ok(Backend::IoUring),
-        Some("epoll") => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("{VARIABLE} is \"epoll\", but {NO_EPOLL}; unset it, or set it to io_uring"),
-        )),
-        Some(word) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{VARIABLE} is {word:?}; it must be auto or io_uring"),
-        )),
+        Some("epoll") => Ok(Backend::Epoll),
+        Some(word) => Err(unknown(VARIABLE, word, "auto, io_uring or epoll")),
     }
+}
+
+/// The best rung that the environment allows.
+fn best_rung(variable: Option<&OsStr>) -> io::Result<Rung> {
+    match variable.map(|word| word.to_string_lossy()).as_deref() {
+        None | Some("" | "6.6") => Ok(Rung::NoIndexArray),
+        Some("6.1") => Ok(Rung::DeferredTaskWork),
+        Some("5.19") => Ok(Rung::CooperativeTaskWork),
+        Some("5.11") => Ok(Rung::Plain),
+        Some(word) => Err(unknown(BEST_RUNG, word, "6.6, 6.1, 5.19 or 5.11")),
+    }
+}
+
+fn unknown(variable: &str, word: &str, known: &str) -> io::Error {
+    let why = format!("{variable} is {word:?}; it must be {known}");
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 #[cfg(test)]
@@ -202,18 +186,12 @@ mod tests {
         let chosen = |word: &str| chosen(Backend::IoUring, Some(OsStr::new(word)));
         assert_eq!(chosen("auto").unwrap(), Backend::Auto);
         assert_eq!(chosen("").unwrap(), Backend::IoUring);
-        let error = chosen("epoll").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-        assert_eq!(
-            error.to_string(),
-            "CAMSHAFT_BACKEND is \"epoll\", but the epoll backend is not part of this version of camshaft; unset it, or \
-             set it to io_uring"
-        );
+        assert_eq!(chosen("epoll").unwrap(), Backend::Epoll);
         let error = chosen("kqueue").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(
             error.to_string(),
-            "CAMSHAFT_BACKEND is \"kqueue\"; it must be auto or io_uring"
+            "CAMSHAFT_BACKEND is \"kqueue\"; it must be auto, io_uring or epoll"
         );
     }
 }

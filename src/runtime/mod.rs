@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use camshaft_executor::{Executor, JoinHandle};
 
-pub use self::builder::{Backend, Builder, Spin};
+pub use self::builder::{Builder, Spin};
 pub use self::metrics::Metrics;
 pub use camshaft_executor::Handle;
-pub use camshaft_io::driver::{Report as BackendReport, Rung};
+pub use camshaft_io::driver::{Backend, Report as BackendReport, Rung};
 
 use crate::driver::Loop;
 
@@ -34,7 +34,6 @@ use crate::driver::Loop;
 /// ```
 pub struct Runtime {
     executor: Executor<Loop>,
-    backend: Backend,
     /// The time spent in `block_on` before the current run.
     ran: Cell<std::time::Duration>,
     running: Cell<Option<Instant>>,
@@ -100,7 +99,7 @@ impl Runtime {
     /// What does the I/O; never [`Backend::Auto`].
     #[must_use]
     pub fn backend(&self) -> Backend {
-        self.backend
+        self.park().driver().backend()
     }
 
     /// Which ways to do I/O were tried, and why some were refused. Displays as a few lines.
@@ -141,7 +140,7 @@ impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime")
             .field("name", &self.executor.name())
-            .field("backend", &self.backend)
+            .field("backend", &self.backend())
             .field("metrics", &self.metrics())
             .finish()
     }

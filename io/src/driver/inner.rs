@@ -13,16 +13,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::Stats;
 use super::backend::{Port, Pushed};
 use super::foreign::{prefetch, quietly};
 use super::ladder::Report;
 use super::lend::BufRing;
 use super::request::Request;
-use super::ring::Ring;
 use super::table::{Completion, Delivery, Disowned, Heir, Key, Polled, Sink, Table};
 use super::unpark::Unparker;
 use super::workers::Workers;
-use super::Stats;
 use crate::fork;
 
 /// Completions of cancellations: nobody waits for them.
@@ -210,7 +209,7 @@ impl Inner {
     /// operations still hold it. Never waits. Runs heirs, which may wake whoever waits for a lane.
     pub(crate) fn settle(&self, settled: impl Fn() -> bool) {
         for _ in 0..FLUSHES {
-            if settled() || self.submit_and_wait(0, None).is_err() {
+            if settled() || self.submit_and_wait(false, None).is_err() {
                 return;
             }
             self.inherit();
@@ -231,16 +230,14 @@ impl Inner {
     #[cold]
     fn open_lent(&self) -> Option<Rc<BufRing>> {
         let kernel = self.port.ring().filter(|ring| ring.rung().has_519());
-        let ring = kernel
-            .and_then(|_| BufRing::new().ok())
-            .filter(|ring| {
-                // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
-                unsafe {
-                    self.ring
-                        .register_buffers(ring.address(), BufRing::entries(), BufRing::GROUP)
-                }
-                .is_ok()
-            });
+        let ring = kernel.and_then(|kernel| {
+            let ring = BufRing::new().ok()?;
+            // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
+            let registered = unsafe {
+                kernel.register_buffers(ring.address(), BufRing::entries(), BufRing::GROUP)
+            };
+            registered.is_ok().then_some(ring)
+        });
         // A refusal is for good: trying again at each receive would cost more than the private buffers.
         let lent = ring.clone().map_or(Lent::Refused, Lent::Open);
         *self.lent.borrow_mut() = lent;
@@ -264,9 +261,9 @@ impl Inner {
 
     /// One enter, and what goes with it.
     #[inline(always)]
-    pub(super) fn submit_and_wait(&self, wait: u32, limit: Option<Duration>) -> io::Result<()> {
-        let wait = if self.flush_cancels() { wait } else { 0 };
-        self.ring.enter(wait, limit)?;
+    pub(super) fn submit_and_wait(&self, wait: bool, limit: Option<Duration>) -> io::Result<()> {
+        let wait = self.flush_cancels() && wait && !self.workers.has_completions();
+        self.port.enter(wait, limit)?;
         self.reap();
         Ok(())
     }
@@ -281,18 +278,21 @@ impl Inner {
     #[inline(always)]
     pub(super) fn reap(&self) {
         self.turns.set(self.turns.get().wrapping_add(1));
-        if !self.ring.has_completions() {
+        if self.workers.has_completions() {
+            self.collect();
+        }
+        if !self.port.has_completions() {
             return;
         }
         let mut table = self.table.borrow_mut();
         let mut wakes = self.wakes.borrow_mut();
         let mut works = self.works.borrow_mut();
         let mut completed = 0;
-        self.ring.reap(|user_data, completion| match user_data {
+        self.port.reap(|user_data, completion| match user_data {
             IGNORED => {}
             UNPARKED => self.unparked(completion),
             key => {
-                completed += 1;
+                completed += u64::from(!completion.has_more());
                 if let Some(works) = &mut *works {
                     works.remove(&key);
                 }
@@ -302,7 +302,10 @@ impl Inner {
                         wakes.push_back(waker);
                     }
                     Some(Delivery::Inherit(heir, completion)) => {
-                        self.heirs.borrow_mut().push_back((heir, completion));
+                        self.deliver_later(Taker::Heir(heir), completion);
+                    }
+                    Some(Delivery::Flow(sink, completion)) => {
+                        self.deliver_later(Taker::Sink(sink), completion);
                     }
                     None => {}
                 }
@@ -311,16 +314,44 @@ impl Inner {
         self.count(|stats| stats.completed += completed);
     }
 
-    /// Runs the heirs whose completions were reaped. A panic of the buffer's drop ends here: it concerns neither the loop nor
-    /// the other operations, and least of all may it end a drain.
+    fn deliver_later(&self, taker: Taker, completion: Completion) {
+        self.takers.borrow_mut().push_back((taker, completion));
+    }
+
+    /// Moves what worker threads have done to the table and the outbox.
+    #[cold]
+    fn collect(&self) {
+        self.workers.collect(|user_data, completion| {
+            if let Some(works) = &mut *self.works.borrow_mut() {
+                works.remove(&user_data);
+            }
+            let key = Key::from_user_data(user_data);
+            let delivery = self.table.borrow_mut().complete(key, completion);
+            match delivery {
+                Some(Delivery::Wake(waker)) => self.wakes.borrow_mut().push_back(waker),
+                Some(Delivery::Inherit(heir, completion)) => {
+                    self.deliver_later(Taker::Heir(heir), completion);
+                }
+                Some(Delivery::Flow(sink, completion)) => {
+                    self.deliver_later(Taker::Sink(sink), completion);
+                }
+                None => {}
+            }
+            self.count(|stats| stats.completed += 1);
+        });
+    }
+
+    /// Hands completions that nobody waits for to their heirs and sinks. A panic of a buffer's drop ends here: it concerns
+    /// neither the loop nor the other operations, and least of all may it end a drain.
     #[inline(always)]
     pub(super) fn inherit(&self) {
         loop {
-            let next = self.heirs.borrow_mut().pop_front();
-            let Some((heir, completion)) = next else {
-                return;
-            };
-            quietly(|| heir(completion));
+            let next = self.takers.borrow_mut().pop_front();
+            match next {
+                None => return,
+                Some((Taker::Heir(heir), completion)) => quietly(|| heir(completion)),
+                Some((Taker::Sink(sink), completion)) => quietly(|| sink.take(completion)),
+            }
         }
     }
 
@@ -333,7 +364,7 @@ impl Inner {
             let Some(waker) = next else { break };
             waker.wake();
         }
-        if !self.waiters.borrow().is_empty() && self.ring.queued() < self.ring.capacity() {
+        if !self.waiters.borrow().is_empty() && self.port.queued() < self.port.capacity() {
             let waiters = mem::take(&mut *self.waiters.borrow_mut());
             self.wakes.borrow_mut().extend(waiters);
             loop {
@@ -348,7 +379,7 @@ impl Inner {
     #[cold]
     fn make_room(&self) {
         for _ in 0..FLUSHES {
-            if self.ring.enter(0, None).is_err() || self.ring.queued() < self.ring.capacity() {
+            if self.port.enter(false, None).is_err() || self.port.queued() < self.port.capacity() {
                 return;
             }
             self.reap();
@@ -369,7 +400,7 @@ impl Inner {
                 target: key.user_data(),
             };
             // SAFETY: a cancellation describes no memory.
-            if !unsafe { self.ring.push(&request.entry(IGNORED, false)) } {
+            if unsafe { self.port.push(IGNORED, &request) } == Pushed::Full {
                 return false;
             }
             cancels.pop_front();
@@ -377,17 +408,17 @@ impl Inner {
         true
     }
 
-    /// Has the ring watch the unparker's eventfd.
+    /// Has the ring watch the unparker's eventfd. The epoll always does.
     #[inline(always)]
     pub(super) fn watch(&self) {
         if !self.watching.get() {
             let request = Request::Watch {
                 fd: self.unparker.as_raw_fd(),
-                repeat: self.ring.rung().has_519(),
+                repeat: self.port.ring().is_some_and(|ring| ring.rung().has_519()),
             };
             // SAFETY: a watch describes no memory.
-            let pushed = unsafe { self.ring.push(&request.entry(UNPARKED, false)) };
-            self.watching.set(pushed);
+            let pushed = unsafe { self.port.push(UNPARKED, &request) };
+            self.watching.set(pushed == Pushed::Taken);
         }
     }
 
@@ -406,7 +437,7 @@ impl Inner {
             .replace_with(|_| self.table.borrow().keys_in_flight().collect());
         let begin = Instant::now();
         while self.table.borrow().in_flight() > 0 {
-            let waited = self.submit_and_wait(1, Some(Duration::from_millis(50)));
+            let waited = self.submit_and_wait(true, Some(Duration::from_millis(50)));
             self.inherit();
             if waited.is_err() || begin.elapsed() > DRAIN_LIMIT {
                 self.report_leak();
@@ -414,9 +445,12 @@ impl Inner {
             }
         }
         if let Lent::Open(lent) = self.lent.replace(Lent::Refused) {
-            let unregistered = self.ring.unregister_buffers(BufRing::GROUP);
+            let unregistered = self
+                .port
+                .ring()
+                .map(|ring| ring.unregister_buffers(BufRing::GROUP));
             lent.close();
-            if unregistered.is_err() {
+            if let Some(Err(_)) = unregistered {
                 mem::forget(lent);
             }
         }

@@ -52,6 +52,7 @@ impl fmt::Display for Rung {
 pub struct Report {
     refused: Vec<(Rung, String)>,
     chosen: Option<Rung>,
+    fell_back: bool,
     features: Vec<(&'static str, bool)>,
 }
 
@@ -72,6 +73,11 @@ impl Report {
 
     pub(crate) fn choose(&mut self, rung: Rung) {
         self.chosen = Some(rung);
+    }
+
+    /// The epoll is in use.
+    pub(crate) fn fall_back(&mut self) {
+        self.fell_back = true;
     }
 
     pub(crate) fn feature(&mut self, name: &'static str, present: bool) {
@@ -96,6 +102,7 @@ impl fmt::Display for Report {
         }
         match self.chosen {
             Some(rung) => write!(f, "io_uring, {rung}: in use")?,
+            None if self.fell_back => write!(f, "epoll: in use")?,
             None => write!(f, "io_uring: not in use")?,
         }
         for (name, present) in &self.features {

@@ -1,4 +1,4 @@
-//! The driver: one ring, the table of operations in flight, and the loop's three calls on them.
+//! The driver: one ring, or one epoll, the table of operations in flight, and the loop's three calls on them.
 //!
 //! ```text
 //!   Op::poll ──> submit ──> submission queue ──┐
@@ -17,17 +17,22 @@
 //!
 //! What it does not do: it knows no clock, no timers and no tasks. The loop tells it how long to wait.
 
+mod backend;
 mod current;
 mod foreign;
+#[allow(dead_code)]
 mod inner;
 mod ladder;
 mod lend;
+mod poller;
 #[allow(dead_code)]
 mod request;
 mod ring;
 mod syscall;
+#[allow(dead_code)]
 mod table;
 mod unpark;
+mod workers;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -35,21 +40,26 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+pub use self::backend::Backend;
+use self::backend::Port;
 pub use self::current::Entered;
 pub(crate) use self::current::{current, expect_current};
-pub(crate) use self::inner::{Inner, Job};
+pub(crate) use self::inner::{Inner, Job, Submitted};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
+use self::poller::Poller;
 #[allow(unused_imports)]
 pub(crate) use self::request::{CURSOR, Request, transfer_len};
 use self::ring::{Ring, Shape};
 pub(crate) use self::syscall::Timespec;
-pub(crate) use self::table::{Completion, Key};
+#[allow(unused_imports)]
+pub(crate) use self::table::{Completion, Key, Sink};
 pub use self::unpark::Unparker;
+use self::workers::Workers;
 use crate::fork;
 
 /// Runs a closure on some other thread; see [`Config::offload`].
@@ -58,6 +68,8 @@ pub type Offload = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
 /// What a driver is made of.
 #[derive(Clone)]
 pub struct Config {
+    /// What does the I/O.
+    pub backend: Backend,
     /// Submission entries, rounded up to a power of two and clamped to what the kernel allows. 1024 if not set.
     pub entries: u32,
     /// The best rung of the ladder that may be used. The best of all if not set.
@@ -69,6 +81,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            backend: Backend::Auto,
             entries: 1024,
             best: Rung::NoIndexArray,
             offload: Arc::new(|job| {
@@ -82,6 +95,7 @@ impl Default for Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
+            .field("backend", &self.backend)
             .field("entries", &self.entries)
             .field("best", &self.best)
             .finish_non_exhaustive()
@@ -102,6 +116,44 @@ pub struct Stats {
     pub cancelled: u64,
 }
 
+/// Opens what the configuration asks for, or what there is.
+fn open_port(config: &Config, unparker: &Arc<Unparker>) -> io::Result<(Port, Report)> {
+    let mut report = Report::default();
+    if config.backend != Backend::Epoll {
+        let shape = Shape {
+            entries: config.entries.max(1),
+            completions: config.entries.saturating_mul(4).max(LEAST_COMPLETIONS),
+            best: config.best,
+        };
+        match Ring::new(shape) {
+            Ok((ring, mut report)) => {
+                report.feature("provided-buffer rings", ring.rung().has_519());
+                return Ok((Port::Ring(ring), report));
+            }
+            Err((error, _)) if config.backend == Backend::IoUring => return Err(error),
+            Err((error, refused)) => {
+                report = refused;
+                say_once(&error);
+            }
+        }
+    }
+    let poller = Poller::new(unparker).map_err(|error| {
+        let why = format!(
+            "the epoll of the runtime can't be made: {}",
+            ladder::explain(&error)
+        );
+        io::Error::new(error.kind(), why)
+    })?;
+    report.fall_back();
+    Ok((Port::Poller(poller), report))
+}
+
+/// Tells once in the life of the process that the faster way is closed.
+fn say_once(error: &io::Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| eprintln!("camshaft: {error}; using epoll instead"));
+}
+
 /// The least number of completions that fit in the queue before the kernel has to keep some aside.
 const LEAST_COMPLETIONS: u32 = 64;
 /// An io_uring driver. Cheap to clone; the clones are one driver.
@@ -111,43 +163,47 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Sets up a ring on this thread.
+    /// Sets up a ring on this thread, or an epoll.
     ///
     /// # Errors
     ///
-    /// That io_uring is not available, with the reason and what to change; or that the eventfd can't be made.
+    /// That io_uring was asked for and is not available, with the reason and what to change; or that the descriptors that are
+    /// needed can't be made.
     pub fn new(config: &Config) -> io::Result<Self> {
-        let shape = Shape {
-            entries: config.entries.max(1),
-            completions: config.entries.saturating_mul(4).max(LEAST_COMPLETIONS),
-            best: config.best,
-        };
         fork::watch();
-        let (ring, mut report) = Ring::new(shape).map_err(|(error, _)| error)?;
-        let mut inner = Inner {
-            unparker: Arc::new(Unparker::new()?),
-            ring,
+        let unparker = Arc::new(Unparker::new()?);
+        let (port, report) = open_port(config, &unparker)?;
+        let inner = Inner {
+            workers: Workers::new(config.offload.clone(), &unparker),
+            unparker,
+            // The epoll watches from the start.
+            watching: Cell::new(port.ring().is_none()),
+            port,
             table: RefCell::default(),
             wakes: RefCell::default(),
-            heirs: RefCell::default(),
+            takers: RefCell::default(),
             waiters: RefCell::default(),
             cancels: RefCell::default(),
             lent: RefCell::default(),
-            watching: Cell::new(false),
             closed: Cell::new(false),
-            turns: Cell::new(0),
             generation: fork::generation(),
             stats: Cell::default(),
-            offload: config.offload.clone(),
             jobs: Arc::default(),
             works: RefCell::default(),
-            report: Report::default(),
+            turns: Cell::new(0),
+            report,
         };
-        report.feature("provided-buffer rings", inner.ring.rung().has_519());
-        inner.report = report;
         Ok(Self {
             inner: Rc::new(inner),
         })
+    }
+
+    /// What does the I/O; never [`Backend::Auto`].
+    pub fn backend(&self) -> Backend {
+        match &self.inner.port {
+            Port::Ring(_) => Backend::IoUring,
+            Port::Poller(_) => Backend::Epoll,
+        }
     }
 
     /// Makes this the driver that operations polled on this thread use, until the guard is dropped.
@@ -168,7 +224,7 @@ impl Driver {
     /// What was done so far.
     pub fn stats(&self) -> Stats {
         Stats {
-            enters: self.inner.ring.enters(),
+            enters: self.inner.port.enters(),
             ..self.inner.stats.get()
         }
     }
@@ -181,7 +237,7 @@ impl Driver {
     /// Whether a [`turn`](Self::turn) would bring completions. Two loads: meant for spinning.
     #[inline(always)]
     pub fn is_ready(&self) -> bool {
-        self.inner.ring.has_completions() || self.inner.ring.wants_enter()
+        self.inner.port.is_ready() || self.inner.workers.has_completions()
     }
 
     /// Looks after the ring between batches of polls: reaps what is there, and enters the kernel, without waiting, if the
@@ -195,11 +251,11 @@ impl Driver {
     #[inline(always)]
     pub fn tick(&self, overdue: bool) -> io::Result<bool> {
         let inner = &*self.inner;
-        let full = inner.ring.queued() * 2 >= inner.ring.capacity();
+        let full = inner.port.queued() * 2 >= inner.port.capacity();
         let enter = full || (overdue && self.wants_turn());
         if enter {
             inner.flush_cancels();
-            inner.ring.enter(0, None)?;
+            inner.port.enter(false, None)?;
         }
         inner.reap();
         Ok(enter)
@@ -212,7 +268,7 @@ impl Driver {
     /// As [`tick`](Self::tick).
     #[inline(always)]
     pub fn turn(&self) -> io::Result<()> {
-        self.inner.submit_and_wait(0, None)
+        self.inner.submit_and_wait(false, None)
     }
 
     /// Submits what is queued and waits for at least one completion, at most for `limit`; then reaps. One system call
@@ -227,16 +283,16 @@ impl Driver {
         inner.watch();
         // Without the watch nobody could end the wait. What was reaped since the last delivery (a stream that was closed in
         // between entered the kernel, say) may be all that anybody waits for.
-        let wait = inner.watching.get() && !inner.ring.has_completions() && !self.has_reaped();
-        let wait = u32::from(wait);
-        inner.submit_and_wait(wait, if wait == 1 { limit } else { None })
+        let wait = inner.watching.get() && !inner.port.has_completions() && !self.has_reaped();
+        inner.submit_and_wait(wait, limit.filter(|_| wait))
     }
 
     /// Whether something waits to be submitted, or the kernel holds completions back until it is entered.
     #[inline(always)]
     pub fn wants_turn(&self) -> bool {
-        self.inner.ring.queued() > 0
-            || self.inner.ring.wants_enter()
+        self.inner.port.queued() > 0
+            || self.inner.port.wants_enter()
+            || self.inner.workers.has_completions()
             || !self.inner.cancels.borrow().is_empty()
     }
 
@@ -260,7 +316,7 @@ impl Driver {
     /// Whether there is something to [`deliver`](Self::deliver).
     #[inline(always)]
     pub fn has_reaped(&self) -> bool {
-        !self.inner.wakes.borrow().is_empty() || !self.inner.heirs.borrow().is_empty()
+        !self.inner.wakes.borrow().is_empty() || !self.inner.takers.borrow().is_empty()
     }
 
     /// Wakes the tasks whose operations completed, and hands the completions of dropped futures to where they belong.
@@ -290,7 +346,7 @@ impl Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
-            .field("rung", &self.inner.ring.rung())
+            .field("backend", &self.backend())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

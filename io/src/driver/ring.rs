@@ -16,10 +16,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
-use io_uring::{IoUring, Probe, squeue};
+use io_uring::{IoUring, Probe};
 
+use super::backend::Pushed;
 use super::ladder::{Report, Rung, explain};
-use super::request::{REQUIRED, supports};
+use super::request::{REQUIRED, Request, supports};
 use super::syscall::{self, Timespec, WaitArg};
 use super::table::Completion;
 
@@ -130,11 +131,6 @@ impl Ring {
         self.rung
     }
 
-    /// The operations that the kernel has, one bit each.
-    pub(crate) fn known(&self) -> u64 {
-        self.known
-    }
-
     /// How often the kernel was entered.
     pub(crate) fn enters(&self) -> u64 {
         self.enters.get()
@@ -152,17 +148,23 @@ impl Ring {
         unsafe { self.ring.submission_shared() }.len()
     }
 
-    /// Queues a submission; `false` if the queue is full. No system call.
+    /// Queues a submission. No system call.
     ///
     /// # Safety
     ///
-    /// REQUEST-MEMORY for the request behind the entry.
+    /// REQUEST-MEMORY.
     #[inline(always)]
-    pub(crate) unsafe fn push(&self, entry: &squeue::Entry) -> bool {
+    pub(super) unsafe fn push(&self, user_data: u64, request: &Request) -> Pushed {
+        let Some(entry) = request.entry(user_data, self.known, self.rung.has_519()) else {
+            return Pushed::Unsupported;
+        };
         // SAFETY: ONE-THREAD.
         let mut queue = unsafe { self.ring.submission_shared() };
         // SAFETY: the caller's promise.
-        unsafe { queue.push(entry) }.is_ok()
+        match unsafe { queue.push(&entry) } {
+            Ok(()) => Pushed::Taken,
+            Err(_) => Pushed::Full,
+        }
     }
 
     /// Whether completions can be reaped without a system call.
@@ -186,10 +188,7 @@ impl Ring {
     /// or wants its overflown completions to be reaped first. The caller reaps and comes again in each case.
     #[inline(always)]
     pub(crate) fn enter(&self, wait: u32, limit: Option<Duration>) -> io::Result<()> {
-        let timespec = limit.map(|limit| Timespec {
-            seconds: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-            nanoseconds: i64::from(limit.subsec_nanos()),
-        });
+        let timespec = limit.map(Timespec::from);
         let argument = WaitArg {
             timespec: timespec.as_ref().map_or(0, |t| ptr::from_ref(t) as u64),
             ..WaitArg::default()

@@ -7,6 +7,7 @@
 //! Invariant **ENTER-ARGS**: the caller passes a ring that it owns and an argument block that outlives the call.
 
 use std::io;
+use std::time::Duration;
 
 /// The extended argument of `io_uring_enter` (`struct io_uring_getevents_arg`, kernel 5.11).
 #[repr(C)]
@@ -24,6 +25,24 @@ pub(crate) struct WaitArg {
 pub(crate) struct Timespec {
     pub(crate) seconds: i64,
     pub(crate) nanoseconds: i64,
+}
+
+impl From<Duration> for Timespec {
+    #[inline(always)]
+    fn from(span: Duration) -> Self {
+        Self {
+            seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: i64::from(span.subsec_nanos()),
+        }
+    }
+}
+
+impl From<Timespec> for Duration {
+    /// A span before zero is none.
+    fn from(span: Timespec) -> Self {
+        let seconds = Self::from_secs(span.seconds.try_into().unwrap_or(0));
+        seconds + Self::from_nanos(span.nanoseconds.try_into().unwrap_or(0))
+    }
 }
 
 const _: () = assert!(size_of::<WaitArg>() == 24 && size_of::<Timespec>() == 16);

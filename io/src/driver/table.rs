@@ -11,12 +11,24 @@
 //!              Orphaned(heir) ──── complete: the heir gets the completion ──> gone
 //! ```
 //!
+//! A **flow** is an operation with many completions, such as a multishot accept. All of them go to its sink, whether anybody
+//! waits or not, until one says that it is the last:
+//!
+//! ```text
+//!   submit ──> Flowing(sink) ── complete, more to come ──> the sink gets it, and the entry stays
+//!                    └───────── complete, the last ──────> the sink gets it, and the entry is gone
+//! ```
+//!
+//! A send without a copy has two: the first says what was sent, the second that the memory is free. They are delivered
+//! as one, when the second is there.
+//!
 //! Invariant **SERIAL**: a key names one operation for ever. Slots of the slab are reused, so a key carries a serial
 //! number as well, and a completion whose serial does not match is not delivered to the newcomer.
 
 use std::fmt;
 use std::io;
 use std::mem;
+use std::rc::Rc;
 use std::task::Waker;
 
 use slab::Slab;
@@ -40,10 +52,38 @@ impl Completion {
     pub(crate) fn len(self) -> io::Result<usize> {
         self.value().map(|n| n as usize)
     }
+
+    /// Whether the request goes on, and will have another completion.
+    #[inline]
+    pub(crate) fn has_more(self) -> bool {
+        io_uring::cqueue::more(self.flags)
+    }
+
+    /// Whether it says that the memory of a send without a copy is free.
+    #[inline]
+    fn is_notice(self) -> bool {
+        io_uring::cqueue::notif(self.flags)
+    }
+
+    /// For a send without a copy: whether the kernel copied the memory all the same.
+    pub(crate) fn was_copied(self) -> bool {
+        self.flags & COPIED != 0
+    }
 }
+
+/// In the flags of a delivered send without a copy: it was copied. No flag of the kernel.
+const COPIED: u32 = 1 << 31;
+/// In the result of the kernel's notice: it was copied (`IORING_NOTIF_USAGE_ZC_COPIED`).
+const NOTICE_COPIED: i32 = i32::MIN;
 
 /// Receives the completion of an operation whose future is gone.
 pub(crate) type Heir = Box<dyn FnOnce(Completion)>;
+
+/// Receives the completions of a flow.
+pub(crate) trait Sink {
+    /// One completion. Called with nothing borrowed. After one that has no [more](Completion::has_more), no other comes.
+    fn take(&self, completion: Completion);
+}
 
 /// Names an operation in flight: slot in the low half, serial in the high half.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,17 +122,21 @@ enum State {
     Waiting(Waker),
     Done(Completion),
     Orphaned(Heir),
+    Flowing(Rc<dyn Sink>),
 }
 
 struct Entry {
     serial: u32,
     state: State,
+    /// The result of a send without a copy whose memory is not free yet.
+    sent: Option<Completion>,
 }
 
 /// Who is to be told of a completion, outside any borrow.
 pub(crate) enum Delivery {
     Wake(Waker),
     Inherit(Heir, Completion),
+    Flow(Rc<dyn Sink>, Completion),
 }
 
 /// The operations that are in flight or whose completion nobody has looked at yet.
@@ -110,11 +154,22 @@ impl Table {
     /// Makes an entry for a request that is about to be submitted.
     #[inline]
     pub(crate) fn insert(&mut self, waker: Waker) -> Key {
+        self.insert_as(State::Waiting(waker))
+    }
+
+    /// Makes an entry for a flow that is about to be submitted.
+    pub(crate) fn insert_flow(&mut self, sink: Rc<dyn Sink>) -> Key {
+        self.insert_as(State::Flowing(sink))
+    }
+
+    #[inline]
+    fn insert_as(&mut self, state: State) -> Key {
         self.serial = (self.serial + 1) % SERIALS;
         let serial = self.serial;
         let slot = self.entries.insert(Entry {
             serial,
-            state: State::Waiting(waker),
+            state,
+            sent: None,
         });
         self.in_flight += 1;
         Key::new(slot, serial)
@@ -126,14 +181,19 @@ impl Table {
         self.in_flight -= 1;
         match self.entries.remove(key.slot()).state {
             State::Waiting(waker) => Some(waker),
-            State::Done(_) | State::Orphaned(_) => None,
+            State::Done(_) | State::Orphaned(_) | State::Flowing(_) => None,
         }
     }
 
-    /// Records a completion. `None`: the key is stale, or somebody already knows.
+    /// Records a completion. `None`: the key is stale, somebody already knows, or another completion is to come first.
     #[inline]
     pub(crate) fn complete(&mut self, key: Key, completion: Completion) -> Option<Delivery> {
         let entry = self.get(key)?;
+        let completion = if completion.has_more() || completion.is_notice() {
+            entry.combine(completion)?
+        } else {
+            completion
+        };
         match mem::replace(&mut entry.state, State::Done(completion)) {
             State::Waiting(waker) => {
                 self.in_flight -= 1;
@@ -143,6 +203,15 @@ impl Table {
                 self.in_flight -= 1;
                 self.entries.remove(key.slot());
                 Some(Delivery::Inherit(heir, completion))
+            }
+            State::Flowing(sink) if completion.has_more() => {
+                entry.state = State::Flowing(sink.clone());
+                Some(Delivery::Flow(sink, completion))
+            }
+            State::Flowing(sink) => {
+                self.in_flight -= 1;
+                self.entries.remove(key.slot());
+                Some(Delivery::Flow(sink, completion))
             }
             State::Done(first) => {
                 entry.state = State::Done(first);
@@ -163,7 +232,9 @@ impl Table {
             }
             State::Waiting(known) if known.will_wake(waker) => Polled::Waiting,
             State::Waiting(_) => Polled::WaitingForAnother,
-            State::Orphaned(_) => unreachable!("an orphan has no future that polls it"),
+            State::Orphaned(_) | State::Flowing(_) => {
+                unreachable!("neither an orphan nor a flow has a future that polls it")
+            }
         }
     }
 
@@ -187,8 +258,17 @@ impl Table {
                 State::Orphaned(heir) => Disowned::Done(heir, completion),
                 state => unreachable!("just replaced, found {}", state.name()),
             },
-            State::Orphaned(_) => unreachable!("disowned once, by the drop of its future"),
+            State::Orphaned(_) | State::Flowing(_) => {
+                unreachable!("disowned once, by the drop of its future")
+            }
         }
+    }
+
+    /// Whether a flow has not had its last completion.
+    pub(crate) fn is_flowing(&self, key: Key) -> bool {
+        self.entries
+            .get(key.slot())
+            .is_some_and(|entry| entry.serial == key.serial())
     }
 
     /// The number of requests that the kernel may still be working on.
@@ -237,7 +317,28 @@ impl State {
             Self::Waiting(_) => "waiting",
             Self::Done(_) => "done",
             Self::Orphaned(_) => "orphaned",
+            Self::Flowing(_) => "flowing",
         }
+    }
+}
+
+impl Entry {
+    /// Waits for the second completion of a send without a copy, and makes one of both. Others pass.
+    #[cold]
+    fn combine(&mut self, completion: Completion) -> Option<Completion> {
+        if matches!(self.state, State::Flowing(_)) {
+            return Some(completion);
+        }
+        if completion.is_notice() {
+            let copied = completion.result & NOTICE_COPIED != 0;
+            let flags = if copied { COPIED } else { 0 };
+            return self.sent.take().map(|sent| Completion { flags, ..sent });
+        }
+        if completion.has_more() {
+            self.sent = Some(completion);
+            return None;
+        }
+        Some(completion)
     }
 }
 

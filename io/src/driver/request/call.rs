@@ -3,6 +3,7 @@
 //! Both return what the ring would: the result, or the negated error number.
 
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
 
@@ -289,6 +290,9 @@ unsafe fn transfer(
     if tried != -libc::EOPNOTSUPP && tried != -libc::ENOSYS {
         return tried;
     }
+    if !has_readiness(fd) {
+        return -libc::EAGAIN;
+    }
     let events = match way {
         Way::Read => libc::POLLIN,
         Way::Write => libc::POLLOUT,
@@ -312,6 +316,19 @@ unsafe fn transfer(
             outcome(unsafe { libc::write(fd, first.iov_base, len) })
         }
     }
+}
+
+/// Whether a descriptor is of a kind that can be waited for. A file on a disk claims to be always ready, and makes its
+/// reader wait all the same.
+fn has_readiness(fd: RawFd) -> bool {
+    let mut status = MaybeUninit::<libc::stat64>::uninit();
+    // SAFETY: the kernel writes one `stat`.
+    if unsafe { libc::fstat64(fd, status.as_mut_ptr()) } < 0 {
+        return true; // the transfer itself will say what is wrong
+    }
+    // SAFETY: the call succeeded, so it was written.
+    let kind = unsafe { status.assume_init() }.st_mode & libc::S_IFMT;
+    matches!(kind, libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR)
 }
 
 /// # Safety

@@ -1,0 +1,156 @@
+//! What carries requests to the kernel: the ring, or the epoll. The driver treats both alike.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::poller::Poller;
+use super::request::Request;
+use super::ring::Ring;
+use super::table::Completion;
+
+/// What does the I/O.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// io_uring where the system allows it, else epoll.
+    #[default]
+    Auto,
+    /// io_uring.
+    IoUring,
+    /// epoll, system calls that do not wait, and worker threads for those that must.
+    Epoll,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        })
+    }
+}
+
+/// The backend in use.
+pub(super) enum Port {
+    Ring(Ring),
+    Poller(Poller),
+}
+
+/// What became of a request that was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// Its completion will come.
+    Taken,
+    /// The queue is full.
+    Full,
+    /// Only a worker can do it.
+    Unsupported,
+}
+
+impl Port {
+    /// The ring, if that is what it is.
+    #[inline]
+    pub(super) fn ring(&self) -> Option<&Ring> {
+        match self {
+            Self::Ring(ring) => Some(ring),
+            Self::Poller(_) => None,
+        }
+    }
+
+    /// Takes a request, without a system call where a ring is in use.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    #[inline(always)]
+    pub(super) unsafe fn push(&self, user_data: u64, request: &Request) -> Pushed {
+        match self {
+            // SAFETY: the caller's promise.
+            Self::Ring(ring) => unsafe { ring.push(user_data, request) },
+            Self::Poller(poller) => {
+                if let Request::Cancel { target } = request {
+                    poller.cancel(*target);
+                    return Pushed::Taken;
+                }
+                // SAFETY: the caller's promise.
+                if unsafe { poller.wait(user_data, request) } {
+                    Pushed::Taken
+                } else {
+                    Pushed::Unsupported
+                }
+            }
+        }
+    }
+
+    /// The number of requests that wait to be handed to the kernel.
+    #[inline(always)]
+    pub(super) fn queued(&self) -> usize {
+        match self {
+            Self::Ring(ring) => ring.queued(),
+            Self::Poller(_) => 0,
+        }
+    }
+
+    /// How many may wait.
+    #[inline(always)]
+    pub(super) fn capacity(&self) -> usize {
+        match self {
+            Self::Ring(ring) => ring.capacity(),
+            Self::Poller(_) => usize::MAX / 2,
+        }
+    }
+
+    /// Whether completions can be reaped without a system call.
+    #[inline(always)]
+    pub(super) fn has_completions(&self) -> bool {
+        match self {
+            Self::Ring(ring) => ring.has_completions(),
+            Self::Poller(poller) => poller.has_completions(),
+        }
+    }
+
+    /// Whether an enter that waits for nothing would bring completions, as far as can be told without one.
+    #[inline(always)]
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Self::Ring(ring) => ring.has_completions() || ring.wants_enter(),
+            Self::Poller(poller) => poller.has_completions(),
+        }
+    }
+
+    /// Whether there may be completions that only a system call brings.
+    #[inline(always)]
+    pub(super) fn wants_enter(&self) -> bool {
+        match self {
+            Self::Ring(ring) => ring.wants_enter(),
+            Self::Poller(poller) => poller.has_waits(),
+        }
+    }
+
+    /// Submits what is queued; waits for a completion if `wait`, at most for `limit`.
+    #[inline(always)]
+    pub(super) fn enter(&self, wait: bool, limit: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Ring(ring) => ring.enter(u32::from(wait), limit),
+            Self::Poller(poller) => poller.enter(wait, limit),
+        }
+    }
+
+    /// Hands every completion that is there to `each`, which must not use the port.
+    #[inline(always)]
+    pub(super) fn reap(&self, each: impl FnMut(u64, Completion)) {
+        match self {
+            Self::Ring(ring) => ring.reap(each),
+            Self::Poller(poller) => poller.reap(each),
+        }
+    }
+
+    /// How often the kernel was entered.
+    pub(super) fn enters(&self) -> u64 {
+        match self {
+            Self::Ring(ring) => ring.enters(),
+            Self::Poller(poller) => poller.enters(),
+        }
+    }
+}

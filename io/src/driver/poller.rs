@@ -1,0 +1,553 @@
+//! The readiness backend: requests are tried as plain system calls, and wait in an epoll where that has to be.
+//!
+//! ```text
+//!   attempt ──> done at once, as most sends and many receives are
+//!      │ would have to wait
+//!      v
+//!   wait ──> armed in the epoll, once ──> ready ──> attempt ──> completion
+//!      └──> a span of time, for pauses ───────────────^
+//! ```
+//!
+//! Invariants:
+//!
+//! - **NO-STATE**: what the epoll knows of a descriptor is never relied on. Each wait arms it anew, for one event
+//!   (`EPOLLONESHOT`), so a number that was closed and given out again misses nothing, and a stale event is but a try in vain.
+//! - **ARMED**: `armed` says what the kernel will report only while a request waits for the descriptor, which keeps it open.
+//!
+//! It does no work that may wait for a disk: that goes to [`super::workers`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::request::{Needs, Request};
+use super::syscall::Timespec;
+use super::table::Completion;
+use super::unpark::Unparker;
+
+/// The token of the unparker's eventfd; those of descriptors are below.
+const UNPARKED: u64 = u64::MAX;
+/// The most events that one system call reports. What is left is reported by the next.
+const EVENTS: usize = 256;
+/// How many requests in a row may be done at once before the loop has to take a turn, so that a task to which everything is
+/// ready does not keep the others waiting.
+const AT_ONCE: u32 = 64;
+/// How long a connection to a Unix socket whose queue is full waits before it tries again: nothing reports that there is room.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// What a request that waits does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Tries when its descriptor is ready.
+    Attempt,
+    /// Asks how the connection attempt went when the socket is writable.
+    Connected,
+    /// Ends, or tries again, at a time.
+    At(Instant),
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    user_data: u64,
+    request: Request,
+    fd: RawFd,
+    events: i16,
+    next: Next,
+    /// The next one that waits for the same descriptor.
+    link: Option<usize>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Watched {
+    first: Option<usize>,
+    /// The events that the kernel will report; zero if unknown.
+    armed: i16,
+    /// Whether the epoll had the descriptor when it was last armed: a guess that decides which call is tried first.
+    added: bool,
+}
+
+#[derive(Default)]
+struct Waits {
+    /// By the low half of the user data, which is a slot of the driver's table.
+    slots: Vec<Option<Waiting>>,
+    /// By descriptor.
+    watched: Vec<Watched>,
+    times: BTreeSet<(Instant, u64)>,
+    count: usize,
+}
+
+/// An epoll, and what waits in it.
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    unparker: Arc<Unparker>,
+    waits: RefCell<Waits>,
+    done: RefCell<VecDeque<(u64, Completion)>>,
+    at_once: Cell<u32>,
+    /// Whether the kernel takes limits in nanoseconds (`epoll_pwait2`).
+    precise: Cell<bool>,
+    enters: Cell<u64>,
+}
+
+impl Poller {
+    pub(crate) fn new(unparker: &Arc<Unparker>) -> io::Result<Self> {
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a new descriptor that nobody else owns.
+        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
+        let poller = Self {
+            epoll,
+            unparker: unparker.clone(),
+            waits: RefCell::default(),
+            done: RefCell::default(),
+            at_once: Cell::new(0),
+            precise: Cell::new(true),
+            enters: Cell::new(0),
+        };
+        let watch = poller.control(
+            libc::EPOLL_CTL_ADD,
+            unparker.as_raw_fd(),
+            libc::POLLIN,
+            0,
+            UNPARKED,
+        );
+        match watch {
+            0 => Ok(poller),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    /// How often the kernel was asked for events.
+    pub(crate) fn enters(&self) -> u64 {
+        self.enters.get()
+    }
+
+    /// Whether something waits, of which only the kernel knows whether it is ready.
+    #[inline]
+    pub(crate) fn has_waits(&self) -> bool {
+        self.waits.borrow().count > 0
+    }
+
+    /// Whether completions can be reaped without a system call.
+    #[inline]
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.done.borrow().is_empty()
+    }
+
+    /// Tries a request that needs no worker. `None`: it has to [`wait`](Self::wait), be it only for its turn.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    pub(crate) unsafe fn attempt(&self, request: &Request) -> Option<Completion> {
+        let Needs::Ready {
+            try_first: true, ..
+        } = request.needs()
+        else {
+            return None;
+        };
+        // What has been tried once is not tried again by `wait`, so a connection attempt is left to it.
+        if self.at_once.get() >= AT_ONCE || matches!(request, Request::Connect { .. }) {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        let result = unsafe { request.attempt() };
+        if result == -libc::EAGAIN {
+            return None;
+        }
+        self.at_once.set(self.at_once.get() + 1);
+        Some(Completion { result, flags: 0 })
+    }
+
+    /// Has a request wait. `false`: its descriptor can't be waited for, a worker has to do it.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY, until its completion was reaped.
+    pub(crate) unsafe fn wait(&self, user_data: u64, request: &Request) -> bool {
+        let mut waits = self.waits.borrow_mut();
+        let mut waiting = Waiting {
+            user_data,
+            request: *request,
+            fd: -1,
+            events: 0,
+            next: Next::Attempt,
+            link: None,
+        };
+        match request.needs() {
+            Needs::Worker => return false,
+            Needs::Time(span) => {
+                waits.insert_timed(waiting, Instant::now() + Duration::from(*span));
+                return true;
+            }
+            Needs::Ready { fd, events, .. } => {
+                waiting.fd = fd;
+                waiting.events = events;
+            }
+        }
+        if matches!(request, Request::Connect { .. }) {
+            // SAFETY: the caller's promise.
+            match unsafe { request.attempt() } {
+                errno if errno == -libc::EINPROGRESS => waiting.next = Next::Connected,
+                errno if errno == -libc::EAGAIN => {
+                    waits.insert_timed(waiting, Instant::now() + RETRY);
+                    return true;
+                }
+                result => {
+                    self.finish(user_data, result);
+                    return true;
+                }
+            }
+        }
+        waits.insert(waiting);
+        match self.arm(&mut waits, waiting.fd) {
+            0 => true,
+            errno => {
+                waits.remove(user_data);
+                // Files on disks and some devices can't be waited for.
+                if errno == libc::EPERM {
+                    return false;
+                }
+                self.finish(user_data, -errno);
+                true
+            }
+        }
+    }
+
+    /// Ends a wait. One that is over, or is no wait, is left alone.
+    pub(crate) fn cancel(&self, user_data: u64) {
+        if self.waits.borrow_mut().remove(user_data) {
+            self.finish(user_data, -libc::ECANCELED);
+        }
+    }
+
+    /// Asks the kernel what is ready, and tries it. Waits if `wait`, at most for `limit`, and not if something is done.
+    pub(crate) fn enter(&self, wait: bool, limit: Option<Duration>) -> io::Result<()> {
+        let first_time = self.waits.borrow().times.first().map(|(at, _)| *at);
+        let limit = if !wait || self.has_completions() {
+            Some(Duration::ZERO)
+        } else {
+            let until = first_time.map(|at| at.saturating_duration_since(Instant::now()));
+            match (limit, until) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            }
+        };
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        self.enters.set(self.enters.get() + 1);
+        let count = self.ask(&mut events, limit)?;
+        for event in &events[..count] {
+            let token = event.u64;
+            if token == UNPARKED {
+                self.unparker.clear();
+            } else if let Ok(fd) = RawFd::try_from(token) {
+                self.ready(fd, event.events);
+            }
+        }
+        if first_time.is_some() {
+            self.fire();
+        }
+        Ok(())
+    }
+
+    /// Hands every completion that is there to `each`.
+    pub(crate) fn reap(&self, mut each: impl FnMut(u64, Completion)) {
+        self.at_once.set(0);
+        loop {
+            let next = self.done.borrow_mut().pop_front();
+            let Some((user_data, completion)) = next else {
+                return;
+            };
+            each(user_data, completion);
+        }
+    }
+
+    fn finish(&self, user_data: u64, result: i32) {
+        let completion = Completion { result, flags: 0 };
+        self.done.borrow_mut().push_back((user_data, completion));
+    }
+
+    fn ask(
+        &self,
+        events: &mut [libc::epoll_event; EVENTS],
+        limit: Option<Duration>,
+    ) -> io::Result<usize> {
+        let most = EVENTS.try_into().unwrap_or(i32::MAX);
+        let mut count = -1;
+        if self.precise.get() {
+            let spec = limit.map(Timespec::from);
+            let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            // SAFETY: the kernel writes as many events as there is room for, and reads the limit, which outlives the call.
+            let result = unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    self.epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    most,
+                    spec,
+                    std::ptr::null::<libc::sigset_t>(),
+                    0_usize,
+                )
+            };
+            count = i32::try_from(result).unwrap_or(-1);
+            if count < 0 {
+                let error = io::Error::last_os_error();
+                match error.raw_os_error() {
+                    Some(libc::EINTR) => return Ok(0),
+                    // Before 5.11, or behind a filter that does not know it.
+                    Some(libc::ENOSYS | libc::EPERM) => self.precise.set(false),
+                    _ => return Err(error),
+                }
+            }
+        }
+        if !self.precise.get() {
+            // Rounded up: never earlier than asked.
+            let millis = limit.map_or(-1, |limit| {
+                i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
+            });
+            // SAFETY: the kernel writes as many events as there is room for.
+            count = unsafe {
+                libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), most, millis)
+            };
+        }
+        match usize::try_from(count) {
+            Ok(count) => Ok(count),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::EINTR) => Ok(0),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// A descriptor is ready: tries what waits for it.
+    fn ready(&self, fd: RawFd, events: u32) {
+        let mut waits = self.waits.borrow_mut();
+        let Some(watched) = waits.watched(fd) else {
+            return;
+        };
+        watched.armed = 0;
+        let always = libc::POLLERR | libc::POLLHUP;
+        let mut next = watched.first;
+        while let Some(slot) = next {
+            let Some(waiting) = waits.slots[slot] else {
+                break;
+            };
+            next = waiting.link;
+            if events & poll_bits(waiting.events | always) == 0 {
+                continue;
+            }
+            let result = match waiting.next {
+                Next::Connected => Request::connected(fd),
+                // SAFETY: REQUEST-MEMORY, which `wait` was promised.
+                Next::Attempt | Next::At(_) => unsafe { waiting.request.attempt() },
+            };
+            if result != -libc::EAGAIN {
+                waits.remove(waiting.user_data);
+                self.finish(waiting.user_data, result);
+            }
+        }
+        if waits.watched(fd).is_some_and(|it| it.first.is_some()) {
+            let errno = self.arm(&mut waits, fd);
+            if errno != 0 {
+                self.fail(&mut waits, fd, errno);
+            }
+        }
+    }
+
+    /// Nothing can be waited for on this descriptor any more.
+    #[cold]
+    fn fail(&self, waits: &mut Waits, fd: RawFd, errno: i32) {
+        while let Some(slot) = waits.watched(fd).and_then(|watched| watched.first) {
+            let Some(waiting) = waits.slots[slot] else {
+                return;
+            };
+            waits.remove(waiting.user_data);
+            self.finish(waiting.user_data, -errno);
+        }
+    }
+
+    /// Ends the pauses that are over, and repeats the attempts that are due.
+    #[cold]
+    fn fire(&self) {
+        let mut waits = self.waits.borrow_mut();
+        let now = Instant::now();
+        while let Some((at, user_data)) = waits.times.first().copied() {
+            if at > now {
+                return;
+            }
+            let Some(waiting) = waits.get(user_data) else {
+                waits.times.pop_first();
+                continue;
+            };
+            waits.remove(user_data);
+            if matches!(waiting.request, Request::Pause { .. }) {
+                self.finish(user_data, -libc::ETIME);
+                continue;
+            }
+            // SAFETY: REQUEST-MEMORY, which `wait` was promised.
+            match unsafe { waiting.request.attempt() } {
+                errno if errno == -libc::EAGAIN => waits.insert_timed(waiting, now + RETRY),
+                result => self.finish(user_data, result),
+            }
+        }
+    }
+
+    /// Has the kernel report what the requests on a descriptor wait for. Returns the error number, or zero.
+    fn arm(&self, waits: &mut Waits, fd: RawFd) -> i32 {
+        let wanted = waits.wanted(fd);
+        let Some(watched) = waits.watched(fd) else {
+            return libc::EBADF;
+        };
+        if watched.armed & wanted == wanted {
+            return 0;
+        }
+        let token = u64::try_from(fd).unwrap_or(UNPARKED);
+        let control = |operation| self.control(operation, fd, wanted, libc::EPOLLONESHOT, token);
+        let (first, second, other) = if watched.added {
+            (libc::EPOLL_CTL_MOD, libc::EPOLL_CTL_ADD, libc::ENOENT)
+        } else {
+            (libc::EPOLL_CTL_ADD, libc::EPOLL_CTL_MOD, libc::EEXIST)
+        };
+        let mut errno = control(first);
+        if errno == other {
+            errno = control(second);
+        }
+        watched.added = errno == 0;
+        watched.armed = if errno == 0 { wanted } else { 0 };
+        errno
+    }
+
+    fn control(&self, operation: i32, fd: RawFd, events: i16, flags: i32, token: u64) -> i32 {
+        let mut event = libc::epoll_event {
+            events: poll_bits(events) | flags.cast_unsigned(),
+            u64: token,
+        };
+        // SAFETY: the kernel reads one event.
+        let result =
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) };
+        if result == 0 {
+            return 0;
+        }
+        io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO)
+    }
+}
+
+impl Waits {
+    fn watched(&mut self, fd: RawFd) -> Option<&mut Watched> {
+        self.watched.get_mut(usize::try_from(fd).ok()?)
+    }
+
+    fn get(&self, user_data: u64) -> Option<Waiting> {
+        let waiting = (*self.slots.get(slot_of(user_data))?)?;
+        (waiting.user_data == user_data).then_some(waiting)
+    }
+
+    fn insert(&mut self, mut waiting: Waiting) {
+        if let Ok(fd) = usize::try_from(waiting.fd) {
+            if self.watched.len() <= fd {
+                self.watched.resize(fd + 1, Watched::default());
+            }
+            // At the end: first come, first tried.
+            waiting.link = None;
+            let slot = slot_of(waiting.user_data);
+            match self.last_of(waiting.fd) {
+                Some(last) => {
+                    if let Some(last) = &mut self.slots[last] {
+                        last.link = Some(slot);
+                    }
+                }
+                None => self.watched[fd].first = Some(slot),
+            }
+        }
+        self.put(waiting);
+    }
+
+    fn insert_timed(&mut self, mut waiting: Waiting, at: Instant) {
+        waiting.next = Next::At(at);
+        self.times.insert((at, waiting.user_data));
+        self.put(waiting);
+    }
+
+    fn put(&mut self, waiting: Waiting) {
+        let slot = slot_of(waiting.user_data);
+        if self.slots.len() <= slot {
+            self.slots.resize(slot + 1, None);
+        }
+        self.slots[slot] = Some(waiting);
+        self.count += 1;
+    }
+
+    fn last_of(&self, fd: RawFd) -> Option<usize> {
+        let mut last = self.watched.get(usize::try_from(fd).ok()?)?.first?;
+        while let Some(next) = self.slots[last].and_then(|waiting| waiting.link) {
+            last = next;
+        }
+        Some(last)
+    }
+
+    /// Takes a request out. `false` if it is not here.
+    fn remove(&mut self, user_data: u64) -> bool {
+        let Some(waiting) = self.get(user_data) else {
+            return false;
+        };
+        let slot = slot_of(user_data);
+        self.count -= 1;
+        self.slots[slot] = None;
+        if let Next::At(at) = waiting.next {
+            self.times.remove(&(at, user_data));
+            return true;
+        }
+        let Some(first) = self.watched(waiting.fd).and_then(|watched| {
+            watched.armed = 0;
+            watched.first
+        }) else {
+            return true;
+        };
+        if first == slot {
+            if let Some(watched) = self.watched(waiting.fd) {
+                watched.first = waiting.link;
+            }
+            return true;
+        }
+        let mut before = first;
+        while let Some(other) = &mut self.slots[before] {
+            match other.link {
+                Some(next) if next == slot => {
+                    other.link = waiting.link;
+                    break;
+                }
+                Some(next) => before = next,
+                None => break,
+            }
+        }
+        true
+    }
+
+    /// The events that any request waits for on a descriptor.
+    fn wanted(&mut self, fd: RawFd) -> i16 {
+        let mut next = self.watched(fd).and_then(|watched| watched.first);
+        let mut wanted = 0;
+        while let Some(waiting) = next.and_then(|slot| self.slots[slot]) {
+            wanted |= waiting.events;
+            next = waiting.link;
+        }
+        wanted
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
+fn slot_of(user_data: u64) -> usize {
+    user_data as u32 as usize
+}
+
+/// The bits of `poll` and of `epoll` are the same.
+fn poll_bits(events: i16) -> u32 {
+    u32::from(events.cast_unsigned())
+}
