@@ -3,7 +3,7 @@
 //! ```text
 //!             prepare                 submit                  completion
 //!   ready ───────────────> ready ──────────────> in flight ──────────────> complete ──> output
-//!     │  waits or is served  └─ done at once: complete │                       └─ again ─> ready
+//!     │  waits or is served                          │                         └─ again ─> ready
 //!     │                                              │
 //!   drop: `abandon`                              drop: a cancellation is queued, and the operation itself, with its
 //!                                                buffer, moves to the table; its `inherit` gets the completion
@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::driver::{self, Completion, Inner, Key, Request, Submitted};
+use crate::driver::{self, Completion, Inner, Key, Request};
 
 /// What is to be done before, or instead of, submitting.
 pub(crate) enum Prepare<T: Operation> {
@@ -100,28 +100,21 @@ impl<T: Operation> Future for Op<T> {
                 Step::Again(operation) => this.operation = Some(operation),
             }
         }
-        loop {
-            let operation = match this.take().prepare(cx) {
-                Prepare::Served(output) => return Poll::Ready(output),
-                Prepare::Wait(operation) => {
-                    this.operation = Some(operation);
-                    return Poll::Pending;
-                }
-                Prepare::Submit(operation) => this.operation.insert(operation),
-            };
-            let driver = driver::expect_current();
-            // SAFETY: REQUEST-MEMORY: the operation owns the memory (OWNED) and is kept until the completion: by this
-            // future, by whatever memory a forgotten future leaves behind, or by the table once it is disowned.
-            match unsafe { driver.submit(&operation.request(), cx) } {
-                Submitted::InFlight(key) => {
+        match this.take().prepare(cx) {
+            Prepare::Served(output) => Poll::Ready(output),
+            Prepare::Wait(operation) => {
+                this.operation = Some(operation);
+                Poll::Pending
+            }
+            Prepare::Submit(operation) => {
+                let operation = this.operation.insert(operation);
+                let driver = driver::expect_current();
+                // SAFETY: REQUEST-MEMORY: the operation owns the memory (OWNED) and is kept until the completion: by this
+                // future, by whatever memory a forgotten future leaves behind, or by the table once it is disowned.
+                if let Poll::Ready(key) = unsafe { driver.submit(&operation.request(), cx) } {
                     this.flight = Some((driver, key));
-                    return Poll::Pending;
                 }
-                Submitted::Full => return Poll::Pending,
-                Submitted::Done(completion) => match this.take().complete(completion) {
-                    Step::Done(output) => return Poll::Ready(output),
-                    Step::Again(operation) => this.operation = Some(operation),
-                },
+                Poll::Pending
             }
         }
     }

@@ -8,6 +8,7 @@ use super::poller::Poller;
 use super::request::Request;
 use super::ring::Ring;
 use super::table::Completion;
+use super::workers::Workers;
 
 /// What does the I/O.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,18 +69,8 @@ impl Port {
         match self {
             // SAFETY: the caller's promise.
             Self::Ring(ring) => unsafe { ring.push(user_data, request) },
-            Self::Poller(poller) => {
-                if let Request::Cancel { target } = request {
-                    poller.cancel(*target);
-                    return Pushed::Taken;
-                }
-                // SAFETY: the caller's promise.
-                if unsafe { poller.wait(user_data, request) } {
-                    Pushed::Taken
-                } else {
-                    Pushed::Unsupported
-                }
-            }
+            // SAFETY: the caller's promise.
+            Self::Poller(poller) => unsafe { poller.push(user_data, request) },
         }
     }
 
@@ -88,7 +79,7 @@ impl Port {
     pub(super) fn queued(&self) -> usize {
         match self {
             Self::Ring(ring) => ring.queued(),
-            Self::Poller(_) => 0,
+            Self::Poller(poller) => poller.queued(),
         }
     }
 
@@ -97,7 +88,7 @@ impl Port {
     pub(super) fn capacity(&self) -> usize {
         match self {
             Self::Ring(ring) => ring.capacity(),
-            Self::Poller(_) => usize::MAX / 2,
+            Self::Poller(poller) => poller.capacity(),
         }
     }
 
@@ -128,12 +119,18 @@ impl Port {
         }
     }
 
-    /// Submits what is queued; waits for a completion if `wait`, at most for `limit`.
+    /// Submits what is queued; waits for a completion if `wait`, at most for `limit`. What turns out to need a worker goes to
+    /// `workers`.
     #[inline(always)]
-    pub(super) fn enter(&self, wait: bool, limit: Option<Duration>) -> io::Result<()> {
+    pub(super) fn enter(
+        &self,
+        wait: bool,
+        limit: Option<Duration>,
+        workers: &Workers,
+    ) -> io::Result<()> {
         match self {
             Self::Ring(ring) => ring.enter(u32::from(wait), limit),
-            Self::Poller(poller) => poller.enter(wait, limit),
+            Self::Poller(poller) => poller.enter(wait, limit, workers),
         }
     }
 

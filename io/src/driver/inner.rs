@@ -48,16 +48,6 @@ pub(super) enum Taker {
     Sink(Rc<dyn Sink>),
 }
 
-/// What became of a request that was submitted.
-pub(crate) enum Submitted {
-    /// Its completion will come.
-    InFlight(Key),
-    /// It needed no waiting.
-    Done(Completion),
-    /// The queue is full; the waker will be called when there is room.
-    Full,
-}
-
 pub(crate) struct Inner {
     pub(super) port: Port,
     pub(super) workers: Workers,
@@ -90,32 +80,22 @@ impl Inner {
         self.generation != fork::generation()
     }
 
-    /// Hands a request over.
+    /// Hands a request over. `Pending`: the queue is full, and the waker will be called when there is room.
     ///
     /// # Safety
     ///
     /// REQUEST-MEMORY.
     #[inline]
-    pub(crate) unsafe fn submit(&self, request: &Request, cx: &Context<'_>) -> Submitted {
-        if let Port::Poller(poller) = &self.port {
-            // SAFETY: the caller's promise.
-            if let Some(completion) = unsafe { poller.attempt(request) } {
-                self.count(|stats| {
-                    stats.submitted += 1;
-                    stats.completed += 1;
-                });
-                return Submitted::Done(completion);
-            }
-        }
+    pub(crate) unsafe fn submit(&self, request: &Request, cx: &Context<'_>) -> Poll<Key> {
         let waker = cx.waker().clone();
         let key = self.table.borrow_mut().insert(waker);
         // SAFETY: the caller's promise.
         if unsafe { self.hand_over(key, request) } {
-            return Submitted::InFlight(key);
+            return Poll::Ready(key);
         }
         let waker = self.table.borrow_mut().retract(key);
         self.waiters.borrow_mut().extend(waker);
-        Submitted::Full
+        Poll::Pending
     }
 
     /// Hands over a request that will have many completions, all for the sink. `None`: the queue is full, and the waker will
@@ -263,7 +243,7 @@ impl Inner {
     #[inline(always)]
     pub(super) fn submit_and_wait(&self, wait: bool, limit: Option<Duration>) -> io::Result<()> {
         let wait = self.flush_cancels() && wait && !self.workers.has_completions();
-        self.port.enter(wait, limit)?;
+        self.port.enter(wait, limit, &self.workers)?;
         self.reap();
         Ok(())
     }
@@ -379,7 +359,9 @@ impl Inner {
     #[cold]
     fn make_room(&self) {
         for _ in 0..FLUSHES {
-            if self.port.enter(false, None).is_err() || self.port.queued() < self.port.capacity() {
+            if self.port.enter(false, None, &self.workers).is_err()
+                || self.port.queued() < self.port.capacity()
+            {
                 return;
             }
             self.reap();

@@ -47,7 +47,7 @@ pub use self::backend::Backend;
 use self::backend::Port;
 pub use self::current::Entered;
 pub(crate) use self::current::{current, expect_current};
-pub(crate) use self::inner::{Inner, Job, Submitted};
+pub(crate) use self::inner::{Inner, Job};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
@@ -137,7 +137,7 @@ fn open_port(config: &Config, unparker: &Arc<Unparker>) -> io::Result<(Port, Rep
             }
         }
     }
-    let poller = Poller::new(unparker).map_err(|error| {
+    let poller = Poller::new(unparker, config.entries).map_err(|error| {
         let why = format!(
             "the epoll of the runtime can't be made: {}",
             ladder::explain(&error)
@@ -255,7 +255,7 @@ impl Driver {
         let enter = full || (overdue && self.wants_turn());
         if enter {
             inner.flush_cancels();
-            inner.port.enter(false, None)?;
+            inner.port.enter(false, None, &inner.workers)?;
         }
         inner.reap();
         Ok(enter)

@@ -1,12 +1,16 @@
 //! The readiness backend: requests are tried as plain system calls, and wait in an epoll where that has to be.
 //!
 //! ```text
-//!   attempt ──> done at once, as most sends and many receives are
-//!      │ would have to wait
-//!      v
-//!   wait ──> armed in the epoll, once ──> ready ──> attempt ──> completion
-//!      └──> a span of time, for pauses ───────────────^
+//!   push ──> queue ──(enter)──> attempt ──> done at once, as most sends and many receives are
+//!                                  │ would have to wait
+//!                                  v
+//!                          armed in the epoll, once ──> ready ──> attempt ──> completion
+//!                          or in the queue of times ───────────────^
 //! ```
+//!
+//! A request is tried when the loop enters the kernel, as with a ring, and not when its future is polled. So a future is
+//! dropped before its submission, in flight, or after its completion in the same sense on both, and a task to which
+//! everything is ready waits for its turn like any other.
 //!
 //! Invariants:
 //!
@@ -23,18 +27,19 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::backend::Pushed;
 use super::request::{Needs, Request};
 use super::syscall::Timespec;
 use super::table::Completion;
 use super::unpark::Unparker;
+use super::workers::Workers;
 
 /// The token of the unparker's eventfd; those of descriptors are below.
 const UNPARKED: u64 = u64::MAX;
 /// The most events that one system call reports. What is left is reported by the next.
 const EVENTS: usize = 256;
-/// How many requests in a row may be done at once before the loop has to take a turn, so that a task to which everything is
-/// ready does not keep the others waiting.
-const AT_ONCE: u32 = 64;
+/// After this many enters that had no need to ask the kernel for events, because something was done anyway, it is asked.
+const UNASKED: u32 = 8;
 /// How long a connection to a Unix socket whose queue is full waits before it tries again: nothing reports that there is room.
 const RETRY: Duration = Duration::from_millis(2);
 
@@ -60,6 +65,23 @@ struct Waiting {
     link: Option<usize>,
 }
 
+impl Waiting {
+    fn new(user_data: u64, request: Request) -> Self {
+        let (fd, events) = match request.needs() {
+            Needs::Ready { fd, events, .. } => (fd, events),
+            _ => (-1, 0),
+        };
+        Self {
+            user_data,
+            request,
+            fd,
+            events,
+            next: Next::Attempt,
+            link: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Watched {
     first: Option<usize>,
@@ -83,16 +105,18 @@ struct Waits {
 pub(crate) struct Poller {
     epoll: OwnedFd,
     unparker: Arc<Unparker>,
+    queue: RefCell<VecDeque<(u64, Request)>>,
+    capacity: usize,
     waits: RefCell<Waits>,
     done: RefCell<VecDeque<(u64, Completion)>>,
-    at_once: Cell<u32>,
+    unasked: Cell<u32>,
     /// Whether the kernel takes limits in nanoseconds (`epoll_pwait2`).
     precise: Cell<bool>,
     enters: Cell<u64>,
 }
 
 impl Poller {
-    pub(crate) fn new(unparker: &Arc<Unparker>) -> io::Result<Self> {
+    pub(crate) fn new(unparker: &Arc<Unparker>, entries: u32) -> io::Result<Self> {
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -103,9 +127,11 @@ impl Poller {
         let poller = Self {
             epoll,
             unparker: unparker.clone(),
+            queue: RefCell::default(),
+            capacity: usize::try_from(entries.clamp(1, 32768)).unwrap_or(1),
             waits: RefCell::default(),
             done: RefCell::default(),
-            at_once: Cell::new(0),
+            unasked: Cell::new(0),
             precise: Cell::new(true),
             enters: Cell::new(0),
         };
@@ -139,97 +165,111 @@ impl Poller {
         !self.done.borrow().is_empty()
     }
 
-    /// Tries a request that needs no worker. `None`: it has to [`wait`](Self::wait), be it only for its turn.
+    /// The number of requests that have not been tried yet.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// How many of those there may be.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Takes a request. No system call.
     ///
     /// # Safety
     ///
     /// REQUEST-MEMORY.
-    pub(crate) unsafe fn attempt(&self, request: &Request) -> Option<Completion> {
-        let Needs::Ready {
-            try_first: true, ..
-        } = request.needs()
-        else {
-            return None;
-        };
-        // What has been tried once is not tried again by `wait`, so a connection attempt is left to it.
-        if self.at_once.get() >= AT_ONCE || matches!(request, Request::Connect { .. }) {
-            return None;
+    pub(super) unsafe fn push(&self, user_data: u64, request: &Request) -> Pushed {
+        if matches!(request.needs(), Needs::Worker) {
+            return Pushed::Unsupported;
         }
-        // SAFETY: the caller's promise.
-        let result = unsafe { request.attempt() };
-        if result == -libc::EAGAIN {
-            return None;
+        let mut queue = self.queue.borrow_mut();
+        if queue.len() >= self.capacity {
+            return Pushed::Full;
         }
-        self.at_once.set(self.at_once.get() + 1);
-        Some(Completion { result, flags: 0 })
+        queue.push_back((user_data, *request));
+        Pushed::Taken
     }
 
-    /// Has a request wait. `false`: its descriptor can't be waited for, a worker has to do it.
-    ///
-    /// # Safety
-    ///
-    /// REQUEST-MEMORY, until its completion was reaped.
-    pub(crate) unsafe fn wait(&self, user_data: u64, request: &Request) -> bool {
+    /// Tries what is queued, in order.
+    fn submit(&self, workers: &Workers) {
+        let mut queue = self.queue.borrow_mut();
+        if queue.is_empty() {
+            return;
+        }
         let mut waits = self.waits.borrow_mut();
-        let mut waiting = Waiting {
-            user_data,
-            request: *request,
-            fd: -1,
-            events: 0,
-            next: Next::Attempt,
-            link: None,
-        };
-        match request.needs() {
-            Needs::Worker => return false,
-            Needs::Time(span) => {
-                waits.insert_timed(waiting, Instant::now() + Duration::from(*span));
-                return true;
-            }
-            Needs::Ready { fd, events, .. } => {
-                waiting.fd = fd;
-                waiting.events = events;
+        for (user_data, request) in queue.drain(..) {
+            let waiting = Waiting::new(user_data, request);
+            match request.needs() {
+                Needs::Nothing => {
+                    if let Request::Cancel { target } = request
+                        && waits.remove(target)
+                    {
+                        self.finish(target, -libc::ECANCELED);
+                    }
+                }
+                // `push` takes none of these.
+                Needs::Worker => {}
+                Needs::Time(span) => {
+                    waits.insert_timed(waiting, Instant::now() + Duration::from(*span));
+                }
+                Needs::Ready { try_first, .. } => {
+                    let result = if try_first {
+                        // SAFETY: REQUEST-MEMORY, which `push` was promised.
+                        unsafe { request.attempt() }
+                    } else {
+                        -libc::EAGAIN
+                    };
+                    self.settle(&mut waits, waiting, result, workers);
+                }
             }
         }
-        if matches!(request, Request::Connect { .. }) {
-            // SAFETY: the caller's promise.
-            match unsafe { request.attempt() } {
-                errno if errno == -libc::EINPROGRESS => waiting.next = Next::Connected,
-                errno if errno == -libc::EAGAIN => {
-                    waits.insert_timed(waiting, Instant::now() + RETRY);
-                    return true;
-                }
-                result => {
-                    self.finish(user_data, result);
-                    return true;
-                }
+    }
+
+    /// Decides what follows from the first attempt of a request.
+    fn settle(&self, waits: &mut Waits, mut waiting: Waiting, result: i32, workers: &Workers) {
+        let connects = matches!(waiting.request, Request::Connect { .. });
+        match -result {
+            libc::EINPROGRESS if connects => waiting.next = Next::Connected,
+            libc::EAGAIN if connects => {
+                waits.insert_timed(waiting, Instant::now() + RETRY);
+                return;
             }
+            libc::EAGAIN => {}
+            _ => return self.finish(waiting.user_data, result),
         }
         waits.insert(waiting);
-        match self.arm(&mut waits, waiting.fd) {
-            0 => true,
-            errno => {
-                waits.remove(user_data);
-                // Files on disks and some devices can't be waited for.
-                if errno == libc::EPERM {
-                    return false;
-                }
-                self.finish(user_data, -errno);
-                true
-            }
+        let errno = self.arm(waits, waiting.fd);
+        if errno == 0 {
+            return;
+        }
+        waits.remove(waiting.user_data);
+        if errno == libc::EPERM {
+            // Files on disks, and some devices, can't be waited for.
+            // SAFETY: REQUEST-MEMORY, which `push` was promised.
+            unsafe { workers.send(waiting.user_data, &waiting.request) };
+        } else {
+            self.finish(waiting.user_data, -errno);
         }
     }
 
-    /// Ends a wait. One that is over, or is no wait, is left alone.
-    pub(crate) fn cancel(&self, user_data: u64) {
-        if self.waits.borrow_mut().remove(user_data) {
-            self.finish(user_data, -libc::ECANCELED);
-        }
-    }
-
-    /// Asks the kernel what is ready, and tries it. Waits if `wait`, at most for `limit`, and not if something is done.
-    pub(crate) fn enter(&self, wait: bool, limit: Option<Duration>) -> io::Result<()> {
+    /// Tries what is queued, asks the kernel what is ready, and tries that. Waits if `wait`, at most for `limit`, and not if
+    /// something is done.
+    pub(crate) fn enter(
+        &self,
+        wait: bool,
+        limit: Option<Duration>,
+        workers: &Workers,
+    ) -> io::Result<()> {
+        self.submit(workers);
         let first_time = self.waits.borrow().times.first().map(|(at, _)| *at);
-        let limit = if !wait || self.has_completions() {
+        let limit = if self.has_completions() || !wait {
+            self.unasked.set(self.unasked.get() + 1);
+            if self.has_completions() && self.unasked.get() < UNASKED {
+                return Ok(());
+            }
             Some(Duration::ZERO)
         } else {
             let until = first_time.map(|at| at.saturating_duration_since(Instant::now()));
@@ -238,8 +278,9 @@ impl Poller {
                 (a, b) => a.or(b),
             }
         };
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        self.unasked.set(0);
         self.enters.set(self.enters.get() + 1);
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         let count = self.ask(&mut events, limit)?;
         for event in &events[..count] {
             let token = event.u64;
@@ -257,7 +298,6 @@ impl Poller {
 
     /// Hands every completion that is there to `each`.
     pub(crate) fn reap(&self, mut each: impl FnMut(u64, Completion)) {
-        self.at_once.set(0);
         loop {
             let next = self.done.borrow_mut().pop_front();
             let Some((user_data, completion)) = next else {
@@ -343,7 +383,7 @@ impl Poller {
             }
             let result = match waiting.next {
                 Next::Connected => Request::connected(fd),
-                // SAFETY: REQUEST-MEMORY, which `wait` was promised.
+                // SAFETY: REQUEST-MEMORY, which `push` was promised.
                 Next::Attempt | Next::At(_) => unsafe { waiting.request.attempt() },
             };
             if result != -libc::EAGAIN {
@@ -389,7 +429,7 @@ impl Poller {
                 self.finish(user_data, -libc::ETIME);
                 continue;
             }
-            // SAFETY: REQUEST-MEMORY, which `wait` was promised.
+            // SAFETY: REQUEST-MEMORY, which `push` was promised.
             match unsafe { waiting.request.attempt() } {
                 errno if errno == -libc::EAGAIN => waits.insert_timed(waiting, now + RETRY),
                 result => self.finish(user_data, result),

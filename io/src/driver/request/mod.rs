@@ -200,6 +200,8 @@ pub(crate) enum Needs {
     Worker,
     /// Time.
     Time(&'static Timespec),
+    /// Nothing: it is about another request.
+    Nothing,
 }
 
 impl Request {
@@ -259,6 +261,7 @@ impl Request {
             Self::Poll { fd, events } => ready(fd, events, true),
             Self::Watch { fd, .. } => ready(fd, libc::POLLIN, false),
             Self::Pause { span } => Needs::Time(span),
+            Self::Cancel { .. } => Needs::Nothing,
             _ => Needs::Worker,
         }
     }
