@@ -24,6 +24,7 @@
 //! | [`task`] | handles, sets of tasks, names, task locals, `spawn_blocking` |
 //! | [`time`] | sleeps, timeouts, intervals, a clock that can be paused |
 //! | [`net`], [`fs`] | sockets and files |
+//! | [`signal`] | Ctrl-C and other signals |
 //! | [`io`], [`buf`] | the traits of reading and writing, and the buffers that they take |
 //!
 //! # Owned buffers
@@ -65,9 +66,12 @@ pub mod task {
 }
 
 pub mod io {
-    //! The traits of reading and writing with owned buffers.
+    //! The traits of reading and writing with owned buffers, and the readiness of descriptors that have no type here.
 
-    pub use camshaft_io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufResult};
+    pub use camshaft_io::{
+        AsyncFd, AsyncFdReadyGuard, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufResult,
+        Interest, Ready, TryIoError,
+    };
 }
 
 pub mod buf {
@@ -78,7 +82,7 @@ pub mod buf {
 }
 
 pub use camshaft_executor::task_local;
-pub use camshaft_io::{fs, net};
+pub use camshaft_io::{fs, net, signal};
 
 /// Runs a future on a new runtime, on this thread, until it is done; then drops the runtime with the tasks that are left.
 ///

@@ -16,6 +16,7 @@
 //! Dropping the future of an operation never loses data and never frees memory that the kernel still uses. What a
 //! dropped receive or accept brought is kept on the socket for the next one. See the `# Cancellation` section of each.
 
+mod async_fd;
 pub mod buf;
 pub mod driver;
 mod fork;
@@ -24,9 +25,12 @@ mod lane;
 pub mod net;
 mod offload;
 mod op;
+mod readiness;
+pub mod signal;
 mod socket;
 mod stream;
 mod traits;
 
+pub use async_fd::{AsyncFd, AsyncFdReadyGuard, Interest, Ready, TryIoError};
 pub use buf::BufResult;
 pub use traits::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
