@@ -65,8 +65,8 @@ fn every_descriptor_is_closed_on_exec() {
             }
         }
         assert!(
-            new >= 11,
-            "ring, eventfd, 3 listeners, 6 streams, a file: {new}"
+            new >= 10,
+            "ring or epoll, eventfd, 3 listeners, 5 streams and perhaps a stashed one, a file: {new}"
         );
         drop((client, stashed, file, std_listener, b, std_stream, handle));
         drop((listener, server));

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use camshaft::net::{TcpListener, TcpStream};
-use camshaft::runtime::{Builder, Runtime};
+use camshaft::runtime::{Backend, Builder, Runtime};
 
 /// How long a test may take. Only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +53,16 @@ pub fn alone() -> Alone {
 
 pub fn runtime() -> Runtime {
     Builder::new().build().expect("a runtime can be built")
+}
+
+/// Whether runtimes here use epoll, by the environment or for want of io_uring.
+pub fn is_epoll() -> bool {
+    runtime().backend() == Backend::Epoll
+}
+
+/// Whether a variable keeps runtimes here from the ring, or from the best that it can be.
+pub fn is_held_back() -> bool {
+    is_epoll() || std::env::var_os("CAMSHAFT_BEST_RUNG").is_some()
 }
 
 pub fn small_runtime() -> Runtime {

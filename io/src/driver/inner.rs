@@ -21,7 +21,7 @@ use super::lend::BufRing;
 use super::request::Request;
 use super::table::{Completion, Delivery, Disowned, Heir, Key, Polled, Sink, Table};
 use super::unpark::Unparker;
-use super::workers::Workers;
+use super::workers::{Outcome, Workers};
 use crate::fork;
 
 /// Completions of cancellations: nobody waits for them.
@@ -301,11 +301,24 @@ impl Inner {
     /// Moves what worker threads have done to the table and the outbox.
     #[cold]
     fn collect(&self) {
-        self.workers.collect(|user_data, completion| {
+        for outcome in self.workers.collect() {
+            let Outcome {
+                request,
+                user_data,
+                completion,
+            } = outcome;
+            let key = Key::from_user_data(user_data);
+            if completion.result == -libc::ESPIPE
+                && let Some(request) = request.at_cursor()
+            {
+                // A pipe that was taken for a file. It is waited for like any other, and unlike a job of a thread it can be
+                // cancelled.
+                self.retry(key, &request);
+                continue;
+            }
             if let Some(works) = &mut *self.works.borrow_mut() {
                 works.remove(&user_data);
             }
-            let key = Key::from_user_data(user_data);
             let delivery = self.table.borrow_mut().complete(key, completion);
             match delivery {
                 Some(Delivery::Wake(waker)) => self.wakes.borrow_mut().push_back(waker),
@@ -318,7 +331,18 @@ impl Inner {
                 None => {}
             }
             self.count(|stats| stats.completed += 1);
-        });
+        }
+    }
+
+    fn retry(&self, key: Key, request: &Request) {
+        // SAFETY: REQUEST-MEMORY, which was promised when it was first submitted, holds until its completion.
+        if unsafe { self.port.push(key.user_data(), request) } != Pushed::Taken {
+            // SAFETY: as before. The thread comes back with the same answer, and there may be room then.
+            unsafe { self.workers.send(key.user_data(), request) };
+        } else if self.table.borrow().is_orphaned(key) {
+            // Its cancellation found nothing to cancel.
+            self.cancels.borrow_mut().push_back(key);
+        }
     }
 
     /// Hands completions that nobody waits for to their heirs and sinks. A panic of a buffer's drop ends here: it concerns

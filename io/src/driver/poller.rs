@@ -61,6 +61,8 @@ struct Waiting {
     fd: RawFd,
     events: i16,
     next: Next,
+    /// How much of a send that has to be whole was sent.
+    moved: i32,
     /// The next one that waits for the same descriptor.
     link: Option<usize>,
 }
@@ -77,7 +79,43 @@ impl Waiting {
             fd,
             events,
             next: Next::Attempt,
+            moved: 0,
             link: None,
+        }
+    }
+
+    /// Tries it. `None`: it has to wait, or to wait on.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    unsafe fn attempt(&mut self) -> Option<i32> {
+        loop {
+            let result = match self.next {
+                Next::Connected => Request::connected(self.fd),
+                // SAFETY: the caller's promise.
+                Next::Attempt | Next::At(_) => unsafe { self.request.attempt() },
+            };
+            if result == -libc::EAGAIN {
+                return None;
+            }
+            let rest = u32::try_from(result).ok().filter(|n| *n > 0);
+            match rest.and_then(|n| self.request.rest_after(n)) {
+                Some(rest) => {
+                    self.request = rest;
+                    self.moved += result;
+                }
+                None => return Some(self.outcome(result)),
+            }
+        }
+    }
+
+    /// What a result means after some was sent before.
+    fn outcome(&self, result: i32) -> i32 {
+        match (self.moved, result) {
+            (0, _) => result,
+            (moved, ..0) => moved,
+            (moved, _) => moved + result,
         }
     }
 }
@@ -205,9 +243,9 @@ impl Poller {
             match request.needs() {
                 Needs::Nothing => {
                     if let Request::Cancel { target } = request
-                        && waits.remove(target)
+                        && let Some(waiting) = waits.remove(target)
                     {
-                        self.finish(target, -libc::ECANCELED);
+                        self.finish(target, waiting.outcome(-libc::ECANCELED));
                     }
                 }
                 // `push` takes none of these.
@@ -216,29 +254,27 @@ impl Poller {
                     waits.insert_timed(waiting, Instant::now() + Duration::from(*span));
                 }
                 Needs::Ready { try_first, .. } => {
-                    let result = if try_first {
-                        // SAFETY: REQUEST-MEMORY, which `push` was promised.
-                        unsafe { request.attempt() }
-                    } else {
-                        -libc::EAGAIN
-                    };
-                    self.settle(&mut waits, waiting, result, workers);
+                    self.begin(&mut waits, waiting, try_first, workers);
                 }
             }
         }
     }
 
-    /// Decides what follows from the first attempt of a request.
-    fn settle(&self, waits: &mut Waits, mut waiting: Waiting, result: i32, workers: &Workers) {
+    /// Tries a request for the first time, and has it wait if need be.
+    fn begin(&self, waits: &mut Waits, mut waiting: Waiting, try_first: bool, workers: &Workers) {
         let connects = matches!(waiting.request, Request::Connect { .. });
-        match -result {
-            libc::EINPROGRESS if connects => waiting.next = Next::Connected,
-            libc::EAGAIN if connects => {
-                waits.insert_timed(waiting, Instant::now() + RETRY);
-                return;
+        if try_first {
+            // SAFETY: REQUEST-MEMORY, which `push` was promised.
+            match unsafe { waiting.attempt() } {
+                Some(result) if connects && result == -libc::EINPROGRESS => {
+                    waiting.next = Next::Connected;
+                }
+                Some(result) => return self.finish(waiting.user_data, result),
+                None if connects => {
+                    return waits.insert_timed(waiting, Instant::now() + RETRY);
+                }
+                None => {}
             }
-            libc::EAGAIN => {}
-            _ => return self.finish(waiting.user_data, result),
         }
         waits.insert(waiting);
         let errno = self.arm(waits, waiting.fd);
@@ -374,21 +410,20 @@ impl Poller {
         let always = libc::POLLERR | libc::POLLHUP;
         let mut next = watched.first;
         while let Some(slot) = next {
-            let Some(waiting) = waits.slots[slot] else {
+            let Some(mut waiting) = waits.slots[slot] else {
                 break;
             };
             next = waiting.link;
             if events & poll_bits(waiting.events | always) == 0 {
                 continue;
             }
-            let result = match waiting.next {
-                Next::Connected => Request::connected(fd),
-                // SAFETY: REQUEST-MEMORY, which `push` was promised.
-                Next::Attempt | Next::At(_) => unsafe { waiting.request.attempt() },
-            };
-            if result != -libc::EAGAIN {
-                waits.remove(waiting.user_data);
-                self.finish(waiting.user_data, result);
+            // SAFETY: REQUEST-MEMORY, which `push` was promised.
+            match unsafe { waiting.attempt() } {
+                Some(result) => {
+                    waits.remove(waiting.user_data);
+                    self.finish(waiting.user_data, result);
+                }
+                None => waits.slots[slot] = Some(waiting),
             }
         }
         if waits.watched(fd).is_some_and(|it| it.first.is_some()) {
@@ -420,19 +455,18 @@ impl Poller {
             if at > now {
                 return;
             }
-            let Some(waiting) = waits.get(user_data) else {
+            let Some(mut waiting) = waits.remove(user_data) else {
                 waits.times.pop_first();
                 continue;
             };
-            waits.remove(user_data);
             if matches!(waiting.request, Request::Pause { .. }) {
                 self.finish(user_data, -libc::ETIME);
                 continue;
             }
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
-            match unsafe { waiting.request.attempt() } {
-                errno if errno == -libc::EAGAIN => waits.insert_timed(waiting, now + RETRY),
-                result => self.finish(user_data, result),
+            match unsafe { waiting.attempt() } {
+                Some(result) => self.finish(user_data, result),
+                None => waits.insert_timed(waiting, now + RETRY),
             }
         }
     }
@@ -532,42 +566,39 @@ impl Waits {
         Some(last)
     }
 
-    /// Takes a request out. `false` if it is not here.
-    fn remove(&mut self, user_data: u64) -> bool {
-        let Some(waiting) = self.get(user_data) else {
-            return false;
-        };
+    /// Takes a request out. `None` if it is not here.
+    fn remove(&mut self, user_data: u64) -> Option<Waiting> {
+        let waiting = self.get(user_data)?;
         let slot = slot_of(user_data);
         self.count -= 1;
         self.slots[slot] = None;
         if let Next::At(at) = waiting.next {
             self.times.remove(&(at, user_data));
-            return true;
+        } else {
+            self.unlink(slot, &waiting);
         }
-        let Some(first) = self.watched(waiting.fd).and_then(|watched| {
-            watched.armed = 0;
-            watched.first
-        }) else {
-            return true;
+        Some(waiting)
+    }
+
+    /// Takes a request off the list of its descriptor.
+    fn unlink(&mut self, slot: usize, waiting: &Waiting) {
+        let Some(watched) = self.watched(waiting.fd) else {
+            return;
         };
-        if first == slot {
-            if let Some(watched) = self.watched(waiting.fd) {
-                watched.first = waiting.link;
-            }
-            return true;
+        // The kernel may report what nobody waits for any more, once. ARMED.
+        watched.armed = 0;
+        if watched.first == Some(slot) {
+            watched.first = waiting.link;
+            return;
         }
-        let mut before = first;
-        while let Some(other) = &mut self.slots[before] {
-            match other.link {
-                Some(next) if next == slot => {
-                    other.link = waiting.link;
-                    break;
-                }
-                Some(next) => before = next,
-                None => break,
+        let mut next = watched.first;
+        while let Some(before) = next.and_then(|slot| self.slots[slot].as_mut()) {
+            if before.link == Some(slot) {
+                before.link = waiting.link;
+                return;
             }
+            next = before.link;
         }
-        true
     }
 
     /// The events that any request waits for on a descriptor.

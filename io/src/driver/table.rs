@@ -271,6 +271,13 @@ impl Table {
             .is_some_and(|entry| entry.serial == key.serial())
     }
 
+    /// Whether the future of an operation is gone, and its completion still to come.
+    pub(crate) fn is_orphaned(&self, key: Key) -> bool {
+        self.entries.get(key.slot()).is_some_and(|entry| {
+            entry.serial == key.serial() && matches!(entry.state, State::Orphaned(_))
+        })
+    }
+
     /// The number of requests that the kernel may still be working on.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight

@@ -8,7 +8,7 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Offload;
 use super::request::Request;
@@ -22,50 +22,74 @@ pub(crate) struct Workers {
 }
 
 struct Posted {
-    list: Mutex<Vec<(u64, i32)>>,
+    outcomes: Mutex<Outcomes>,
     any: AtomicBool,
-    unparker: Arc<Unparker>,
 }
 
-/// A request on its way to another thread.
-struct Job {
-    request: Request,
-    user_data: u64,
-    result: i32,
-    posted: Arc<Posted>,
+struct Outcomes {
+    list: Vec<Outcome>,
+    /// `None` once the driver is gone. It is used under the lock, so that no thread keeps its descriptor open.
+    unparker: Option<Arc<Unparker>>,
+}
+
+/// What became of a request.
+pub(crate) struct Outcome {
+    pub(crate) request: Request,
+    pub(crate) user_data: u64,
+    pub(crate) completion: Completion,
 }
 
 // SAFETY: what the pointers of the request lead to is left alone by everybody else until its completion (REQUEST-MEMORY),
 // whether the kernel or a thread in a system call uses it.
-unsafe impl Send for Job {}
+unsafe impl Send for Outcome {}
+
+/// A request on its way to another thread, and its outcome on the way back.
+struct Job {
+    outcome: Option<Outcome>,
+    posted: Arc<Posted>,
+}
 
 impl Job {
     fn run(mut self) {
-        // SAFETY: REQUEST-MEMORY, which `Workers::send` was promised.
-        self.result = unsafe { self.request.perform() };
+        if let Some(outcome) = &mut self.outcome {
+            // SAFETY: REQUEST-MEMORY, which `Workers::send` was promised.
+            outcome.completion.result = unsafe { outcome.request.perform() };
+        }
     }
 }
 
 impl Drop for Job {
-    /// Posts the result, also if no thread was found for the job.
+    /// Posts the outcome, also if no thread was found for the job.
     fn drop(&mut self) {
-        let posted = &self.posted;
-        let mut list = posted.list.lock().unwrap_or_else(PoisonError::into_inner);
-        list.push((self.user_data, self.result));
-        drop(list);
-        posted.any.store(true, Ordering::Release);
-        posted.unparker.unpark();
+        let Some(outcome) = self.outcome.take() else {
+            return;
+        };
+        let mut outcomes = self.posted.lock();
+        outcomes.list.push(outcome);
+        self.posted.any.store(true, Ordering::Release);
+        if let Some(unparker) = &outcomes.unparker {
+            unparker.unpark();
+        }
+    }
+}
+
+impl Posted {
+    fn lock(&self) -> MutexGuard<'_, Outcomes> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Workers {
     pub(crate) fn new(offload: Offload, unparker: &Arc<Unparker>) -> Self {
+        let outcomes = Outcomes {
+            list: Vec::new(),
+            unparker: Some(unparker.clone()),
+        };
         Self {
             offload,
             posted: Arc::new(Posted {
-                list: Mutex::default(),
+                outcomes: Mutex::new(outcomes),
                 any: AtomicBool::new(false),
-                unparker: unparker.clone(),
             }),
         }
     }
@@ -81,11 +105,17 @@ impl Workers {
     ///
     /// REQUEST-MEMORY, until its completion was collected.
     pub(crate) unsafe fn send(&self, user_data: u64, request: &Request) {
-        let job = Job {
+        let outcome = Outcome {
             request: *request,
             user_data,
             // What a full system says; stands if the job is dropped unrun.
-            result: -libc::EAGAIN,
+            completion: Completion {
+                result: -libc::EAGAIN,
+                flags: 0,
+            },
+        };
+        let job = Job {
+            outcome: Some(outcome),
             posted: self.posted.clone(),
         };
         self.offload(Box::new(move || job.run()));
@@ -97,19 +127,18 @@ impl Workers {
         self.posted.any.load(Ordering::Acquire)
     }
 
-    /// Hands what was posted to `each`.
+    /// Takes what was posted.
     #[cold]
-    pub(crate) fn collect(&self, mut each: impl FnMut(u64, Completion)) {
+    pub(crate) fn collect(&self) -> Vec<Outcome> {
+        let mut outcomes = self.posted.lock();
         self.posted.any.store(false, Ordering::Relaxed);
-        let mut list = self
-            .posted
-            .list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let posted = mem::take(&mut *list);
-        drop(list);
-        for (user_data, result) in posted {
-            each(user_data, Completion { result, flags: 0 });
-        }
+        mem::take(&mut outcomes.list)
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        let unparker = self.posted.lock().unparker.take();
+        drop(unparker);
     }
 }

@@ -229,6 +229,39 @@ impl Request {
         }
     }
 
+    /// The same transfer without an offset. `None` if it has none, or is no transfer.
+    pub(crate) fn at_cursor(mut self) -> Option<Self> {
+        match &mut self {
+            Self::Read { offset, .. }
+            | Self::Write { offset, .. }
+            | Self::ReadVectored { offset, .. }
+            | Self::WriteVectored { offset, .. }
+                if *offset != CURSOR =>
+            {
+                *offset = CURSOR;
+                Some(self)
+            }
+            _ => None,
+        }
+    }
+
+    /// What is left of a send that has to be whole, after `n` bytes. `None` if nothing is, or if any part will do.
+    pub(crate) fn rest_after(mut self, n: u32) -> Option<Self> {
+        match &mut self {
+            Self::Send {
+                memory, len, flags, ..
+            }
+            | Self::SendZeroCopy {
+                memory, len, flags, ..
+            } if *flags & libc::MSG_WAITALL != 0 && n < *len => {
+                *memory = memory.wrapping_add(n as usize);
+                *len -= n;
+                Some(self)
+            }
+            _ => None,
+        }
+    }
+
     /// What it needs before it can be tried without waiting.
     pub(crate) fn needs(&self) -> Needs {
         let ready = |fd, events, try_first| Needs::Ready {
