@@ -17,8 +17,9 @@ use super::Stats;
 use super::backend::{Port, Pushed};
 use super::foreign::{prefetch, quietly};
 use super::ladder::Report;
-use super::lend::BufRing;
+use super::lend::{BufRing, Take};
 use super::request::Request;
+use super::ring::Ring;
 use super::table::{Completion, Delivery, Disowned, Heir, Key, Polled, Sink, Table};
 use super::unpark::Unparker;
 use super::workers::{Outcome, Workers};
@@ -210,13 +211,25 @@ impl Inner {
     #[cold]
     fn open_lent(&self) -> Option<Rc<BufRing>> {
         let kernel = self.port.ring().filter(|ring| ring.rung().has_519());
-        let ring = kernel.and_then(|kernel| {
-            let ring = BufRing::new().ok()?;
+        let register = |kernel: &Ring, take: Take| {
+            let ring = BufRing::new(take).ok()?;
             // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
             let registered = unsafe {
-                kernel.register_buffers(ring.address(), BufRing::entries(), BufRing::GROUP)
+                kernel.register_buffers(
+                    ring.address(),
+                    BufRing::entries(),
+                    BufRing::GROUP,
+                    take.register_flags(),
+                )
             };
             registered.is_ok().then_some(ring)
+        };
+        let ring = kernel.and_then(|kernel| {
+            let newer = kernel.rung().may_have_612();
+            newer
+                .then(|| register(kernel, Take::Piecewise))
+                .flatten()
+                .or_else(|| register(kernel, Take::Whole))
         });
         // A refusal is for good: trying again at each receive would cost more than the private buffers.
         let lent = ring.clone().map_or(Lent::Refused, Lent::Open);
@@ -268,10 +281,13 @@ impl Inner {
         let mut wakes = self.wakes.borrow_mut();
         let mut works = self.works.borrow_mut();
         let mut completed = 0;
-        self.port.reap(|user_data, completion| match user_data {
+        self.port.reap(|user_data, mut completion| match user_data {
             IGNORED => {}
             UNPARKED => self.unparked(completion),
             key => {
+                if completion.names_buffer() {
+                    self.book(&mut completion);
+                }
                 completed += u64::from(!completion.has_more());
                 if let Some(works) = &mut *works {
                     works.remove(&key);
@@ -292,6 +308,13 @@ impl Inner {
             }
         });
         self.count(|stats| stats.completed += completed);
+    }
+
+    /// Notes which bytes of the lent buffers a completion brought, while the order of the completions tells.
+    fn book(&self, completion: &mut Completion) {
+        if let Lent::Open(ring) = &*self.lent.borrow() {
+            ring.book(completion);
+        }
     }
 
     fn deliver_later(&self, taker: Taker, completion: Completion) {

@@ -30,6 +30,11 @@ impl Rung {
         Self::Plain,
     ];
 
+    /// Whether it is worth trying what came with 6.12. A lower rung that was asked for stands for a kernel that has none of it.
+    pub(crate) fn may_have_612(self) -> bool {
+        self == Self::NoIndexArray
+    }
+
     /// Whether the kernel knows `IORING_RECVSEND_POLL_FIRST` and provided-buffer rings (both came with 5.19).
     pub(crate) fn has_519(self) -> bool {
         self != Self::Plain

@@ -344,7 +344,7 @@ impl Poller {
     }
 
     fn finish(&self, user_data: u64, result: i32) {
-        let completion = Completion { result, flags: 0 };
+        let completion = Completion::new(result, 0);
         self.done.borrow_mut().push_back((user_data, completion));
     }
 

@@ -230,10 +230,7 @@ impl Ring {
         // SAFETY: ONE-THREAD.
         let queue = unsafe { self.ring.completion_shared() };
         for entry in queue {
-            let completion = Completion {
-                result: entry.result(),
-                flags: entry.flags(),
-            };
+            let completion = Completion::new(entry.result(), entry.flags());
             each(entry.user_data(), completion);
         }
     }
@@ -248,12 +245,13 @@ impl Ring {
         address: u64,
         entries: u16,
         group: u16,
+        flags: u16,
     ) -> io::Result<()> {
         // SAFETY: the caller's promise.
         unsafe {
             self.ring
                 .submitter()
-                .register_buf_ring_with_flags(address, entries, group, 0)
+                .register_buf_ring_with_flags(address, entries, group, flags)
         }
     }
 

@@ -38,9 +38,29 @@ use slab::Slab;
 pub(crate) struct Completion {
     pub(crate) result: i32,
     pub(crate) flags: u32,
+    /// Where the bytes lie in the lent buffers, if the kernel picked one; see [`super::lend`].
+    pub(crate) place: u32,
 }
 
 impl Completion {
+    /// The place of bytes that are in no lent buffer.
+    pub(crate) const NOWHERE: u32 = u32::MAX;
+
+    #[inline]
+    pub(crate) fn new(result: i32, flags: u32) -> Self {
+        Self {
+            result,
+            flags,
+            place: Self::NOWHERE,
+        }
+    }
+
+    /// Whether the kernel picked a buffer for it.
+    #[inline]
+    pub(crate) fn names_buffer(self) -> bool {
+        self.flags & PICKED != 0
+    }
+
     /// The count or descriptor, or the errno as an error.
     #[inline]
     pub(crate) fn value(self) -> io::Result<u32> {
@@ -51,6 +71,12 @@ impl Completion {
     #[inline]
     pub(crate) fn len(self) -> io::Result<usize> {
         self.value().map(|n| n as usize)
+    }
+
+    /// Whether it is this errno.
+    #[inline]
+    pub(crate) fn is_error(self, errno: i32) -> bool {
+        self.result == -errno
     }
 
     /// Whether the request goes on, and will have another completion.
@@ -71,6 +97,8 @@ impl Completion {
     }
 }
 
+/// The kernel picked a buffer (`IORING_CQE_F_BUFFER`).
+const PICKED: u32 = 1;
 /// In the flags of a delivered send without a copy: it was copied. No flag of the kernel.
 const COPIED: u32 = 1 << 31;
 /// In the result of the kernel's notice: it was copied (`IORING_NOTIF_USAGE_ZC_COPIED`).
@@ -356,7 +384,7 @@ mod tests {
     use std::rc::Rc;
 
     fn completion(result: i32) -> Completion {
-        Completion { result, flags: 0 }
+        Completion::new(result, 0)
     }
 
     #[test]

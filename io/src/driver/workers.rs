@@ -109,10 +109,7 @@ impl Workers {
             request: *request,
             user_data,
             // What a full system says; stands if the job is dropped unrun.
-            completion: Completion {
-                result: -libc::EAGAIN,
-                flags: 0,
-            },
+            completion: Completion::new(-libc::EAGAIN, 0),
         };
         let job = Job {
             outcome: Some(outcome),

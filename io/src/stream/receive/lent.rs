@@ -17,6 +17,8 @@ pub(crate) struct ReceiveLent {
     ring: Option<Rc<BufRing>>,
     /// Stands in when the ring is exhausted, or where there is none.
     private: Option<Vec<u8>>,
+    /// The ring was empty once.
+    missed: bool,
 }
 
 impl ReceiveLent {
@@ -25,22 +27,37 @@ impl ReceiveLent {
             turn: Turn::new(socket, Direction::Read),
             ring: None,
             private: None,
+            missed: false,
         }
     }
 
-    /// What a completion brought. A lent buffer that came with an error goes straight back.
+    /// What a completion of the request in flight brought. An end of the stream is an empty guard.
     fn take(&mut self, completion: Completion) -> io::Result<BufGuard> {
-        let outcome = completion.len();
-        let n = outcome.as_ref().copied().unwrap_or(0);
-        let guard = match (self.private.take(), self.ring.take()) {
-            (Some(mut bytes), _) => {
-                // SAFETY: the kernel wrote `n` bytes to the start of the room.
-                unsafe { bytes.commit(n) };
-                Some(BufGuard::private(bytes))
-            }
-            (None, ring) => ring.and_then(|ring| ring.lend(completion.flags, n)),
-        };
-        outcome.map(|_| guard.unwrap_or_else(|| BufGuard::private(Vec::new())))
+        let n = completion.len()?;
+        if let Some(mut bytes) = self.private.take() {
+            // SAFETY: the kernel wrote `n` bytes to the start of the room.
+            unsafe { bytes.commit(n) };
+            return Ok(BufGuard::private(bytes));
+        }
+        // SAFETY: the request in flight named this ring, so the driver booked its completion there, and it is delivered once.
+        let guard = (self.ring.take()).and_then(|ring| unsafe { ring.lend(completion) });
+        match guard {
+            Some(guard) => Ok(guard),
+            None if n == 0 => Ok(BufGuard::private(Vec::new())),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the kernel received into a buffer that it did not have; the bytes are lost",
+            )),
+        }
+    }
+
+    /// The ring was empty. One more try if there are buffers in it now; else a private one, which waits for no guard.
+    fn make_do(&mut self) {
+        let again = self.ring.as_ref().is_some_and(|ring| ring.miss()) && !self.missed;
+        self.missed = true;
+        if !again {
+            self.private = Some(Vec::with_capacity(PRIVATE_LEN));
+        }
     }
 }
 
@@ -98,14 +115,13 @@ unsafe impl Operation for ReceiveLent {
     #[inline]
     fn complete(mut self, completion: Completion) -> Step<Self> {
         self.turn.socket().note(completion);
-        let exhausted = self.private.is_none();
+        let exhausted = self.private.is_none() && completion.is_error(libc::ENOBUFS);
+        if exhausted {
+            self.make_do();
+            return Step::Again(self);
+        }
         match self.take(completion) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
-            // All buffers are out: guards are being kept. A private one does not wait for them.
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && exhausted => {
-                self.private = Some(Vec::with_capacity(PRIVATE_LEN));
-                Step::Again(self)
-            }
             result => Step::Done(result),
         }
     }

@@ -1,0 +1,141 @@
+//! Who has which part of which buffer: the books of a ring of buffers that the kernel fills piece by piece.
+//!
+//! Pure: no system call, no memory, no unsafe. It knows buffers by their numbers, bytes by their **place**, which is their
+//! offset in all buffers laid end to end.
+//!
+//! ```text
+//!             supply                  book, the kernel is done with it
+//!   Spare ──────────────> Ring ──────────────────────────────────────────> Out
+//!     ^                   │  ^                                             │
+//!     │                   └──┘ book: a piece of it, from where the last    │
+//!     └────────────────────────────────────────────────────────────────────┘
+//!                       release of the last piece (at once if there is none)
+//! ```
+//!
+//! Spare buffers are a stack, and only as many as a **window** says are in the ring: so the same few buffers, which are in
+//! the caches, serve as long as they suffice, and pages of the others are never touched. The window grows by one for each
+//! receive that found the ring empty.
+//!
+//! Invariants:
+//!
+//! - **ONE-PIECE**: a byte belongs to at most one piece at a time: pieces of a buffer are booked one behind the other, and it
+//!   is supplied again, from its start, only when the kernel is done with it and all its pieces have been released.
+//! - **ONE-PLACE**: a buffer is in the ring at most once.
+
+/// Where a buffer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// On the stack.
+    Spare,
+    /// The kernel may write behind what is filled.
+    Ring,
+    /// The kernel is done with it; pieces of it are out.
+    Out,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Buffer {
+    home: Home,
+    /// How many of its bytes are booked.
+    filled: u32,
+    /// How many pieces are out.
+    pieces: u32,
+}
+
+/// The books.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    buffers: Box<[Buffer]>,
+    /// The length of each buffer.
+    len: u32,
+    /// Numbers of the spare buffers; the last was used last.
+    spare: Vec<u16>,
+    /// How many are in the ring.
+    supplied: usize,
+    /// How many should be.
+    window: usize,
+}
+
+impl Ledger {
+    /// Opens the books of `buffers` buffers of `len` bytes each, all of them spare.
+    pub(crate) fn new(buffers: u16, len: u32, window: u16) -> Self {
+        let buffer = Buffer {
+            home: Home::Spare,
+            filled: 0,
+            pieces: 0,
+        };
+        Self {
+            buffers: vec![buffer; usize::from(buffers)].into(),
+            len,
+            spare: (0..buffers).rev().collect(),
+            supplied: 0,
+            window: usize::from(window.min(buffers)),
+        }
+    }
+
+    /// The number of a buffer that is to be put into the ring now, empty; `None` if enough are there, or none is spare.
+    #[inline]
+    pub(crate) fn supply(&mut self) -> Option<u16> {
+        if self.supplied >= self.window {
+            return None;
+        }
+        let id = self.spare.pop()?;
+        self.supplied += 1;
+        let buffer = &mut self.buffers[usize::from(id)];
+        buffer.home = Home::Ring;
+        buffer.filled = 0;
+        Some(id)
+    }
+
+    /// The kernel has put `n` bytes into a buffer, and says whether it will put `more` behind them. To be called in the order
+    /// in which it says so. Returns the place of the bytes: a piece, to be [released](Self::release) once, unless `n` is 0.
+    ///
+    /// `None` if that can't be: the buffer is not in the ring, or has no room for so much. Nothing has changed then.
+    #[inline]
+    pub(crate) fn book(&mut self, id: u16, n: u32, more: bool) -> Option<u32> {
+        let buffer = self.buffers.get_mut(usize::from(id))?;
+        let start = buffer.filled;
+        if buffer.home != Home::Ring || n > self.len - start {
+            return None;
+        }
+        buffer.filled += n;
+        buffer.pieces += u32::from(n > 0);
+        if !more {
+            self.supplied -= 1;
+            buffer.home = Home::Out;
+            self.settle(id);
+        }
+        Some(u32::from(id) * self.len + start)
+    }
+
+    /// A piece has come back, whose first byte is at this place.
+    #[inline]
+    pub(crate) fn release(&mut self, place: u32) {
+        let Ok(id) = u16::try_from(place / self.len) else {
+            return;
+        };
+        let Some(buffer) = self.buffers.get_mut(usize::from(id)) else {
+            return;
+        };
+        debug_assert!(buffer.pieces > 0, "a piece is released once");
+        buffer.pieces = buffer.pieces.saturating_sub(1);
+        self.settle(id);
+    }
+
+    /// A receive found the ring empty. Returns whether there is anything in it now, or will be with the next
+    /// [supply](Self::supply).
+    pub(crate) fn miss(&mut self) -> bool {
+        self.window = (self.window + 1).min(self.buffers.len());
+        self.supplied > 0 || !self.spare.is_empty()
+    }
+
+    /// Puts a buffer back on the stack if neither the kernel nor anybody else has anything of it.
+    #[inline]
+    fn settle(&mut self, id: u16) {
+        let buffer = &mut self.buffers[usize::from(id)];
+        if buffer.home == Home::Out && buffer.pieces == 0 {
+            buffer.home = Home::Spare;
+            self.spare.push(id);
+        }
+    }
+}
