@@ -155,9 +155,10 @@ impl Ring {
     /// REQUEST-MEMORY.
     #[inline(always)]
     pub(super) unsafe fn push(&self, user_data: u64, request: &Request) -> Pushed {
-        let Some(entry) = request.entry(user_data, self.known, self.rung.has_519()) else {
+        if !request.is_among(self.known) {
             return Pushed::Unsupported;
-        };
+        }
+        let entry = request.entry(user_data, self.rung.has_519());
         // SAFETY: ONE-THREAD.
         let mut queue = unsafe { self.ring.submission_shared() };
         // SAFETY: the caller's promise.

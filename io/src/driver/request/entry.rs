@@ -97,23 +97,36 @@ const fn bits(flags: c_int) -> u32 {
 }
 
 impl Request {
-    /// Encodes the request for a ring that has these operations (see [`supports`]); `None` if it has none for it.
-    /// `poll_first` tells whether the kernel knows `IORING_RECVSEND_POLL_FIRST`.
-    #[inline]
-    pub(crate) fn entry(
-        &self,
-        user_data: u64,
-        known: u64,
-        poll_first: bool,
-    ) -> Option<squeue::Entry> {
+    /// Encodes the request for the ring. `poll_first` tells whether the kernel knows `IORING_RECVSEND_POLL_FIRST`.
+    #[inline(always)]
+    pub(crate) fn entry(&self, user_data: u64, poll_first: bool) -> squeue::Entry {
         let mut sqe = self.fields(poll_first);
         sqe.user_data = user_data;
-        if known & (1 << sqe.opcode) == 0 {
-            return None;
-        }
         // SAFETY: `squeue::Entry` is a `repr(C)` wrapper of the kernel's `io_uring_sqe`; `Sqe` has the same layout
         // (size and alignment are checked above) and every bit pattern of it is valid.
-        Some(unsafe { std::mem::transmute::<Sqe, squeue::Entry>(sqe) })
+        unsafe { std::mem::transmute::<Sqe, squeue::Entry>(sqe) }
+    }
+
+    /// Whether a ring with these operations (see [`supports`]) has one for it. What every ring must have is not looked up.
+    #[inline(always)]
+    pub(crate) fn is_among(&self, known: u64) -> bool {
+        match self {
+            Self::Recv { .. }
+            | Self::RecvLent { .. }
+            | Self::RecvMsg { .. }
+            | Self::Send { .. }
+            | Self::SendMsg { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Accept { .. }
+            | Self::Connect { .. }
+            | Self::Open { .. }
+            | Self::Poll { .. }
+            | Self::Pause { .. }
+            | Self::Watch { .. }
+            | Self::Cancel { .. } => true,
+            _ => known & (1 << self.fields(false).opcode) != 0,
+        }
     }
 
     #[inline]
