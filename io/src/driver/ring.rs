@@ -30,6 +30,12 @@ const ENTER_REGISTERED_RING: u32 = 1 << 4;
 const REGISTER_RING_FDS: u32 = 20;
 const UNREGISTER_RING_FDS: u32 = 21;
 
+/// The most kernel threads that work on files for a ring at the same time. More would only queue at the disk.
+const BOUNDED_WORKERS: u32 = 64;
+/// The most kernel threads that wait for anything else, such as the other end of a pipe that is opened: as many as the blocking
+/// pool has. The kernel's own limit is that of processes.
+const UNBOUNDED_WORKERS: u32 = 512;
+
 /// A set-up ring.
 pub(crate) struct Ring {
     ring: IoUring,
@@ -103,6 +109,10 @@ impl Ring {
         };
         let ring = builder.build(shape.entries)?;
         let known = require(&ring).map_err(|error| refused("io_uring_register", error))?;
+        // Before 5.15 the kernel's own limits stand.
+        let _ = ring
+            .submitter()
+            .register_iowq_max_workers(&mut [BOUNDED_WORKERS, UNBOUNDED_WORKERS]);
         let registered = register_fd(ring.as_raw_fd());
         let capacity = ring.params().sq_entries() as usize;
         let ring = Self {
