@@ -22,6 +22,7 @@ pub mod driver;
 mod fork;
 pub mod fs;
 mod lane;
+mod message;
 pub mod net;
 mod offload;
 mod op;

@@ -6,6 +6,8 @@
     reason = "each scenario uses its part"
 )]
 
+pub mod sockets;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::option;
 use std::vec;
 
 use crate::offload::offload;
@@ -43,7 +44,9 @@ use sealed::Resolve;
 #[derive(Debug)]
 #[expect(unnameable_types, reason = "the trait that speaks of it is sealed")]
 pub enum Addresses {
-    /// No look-up is needed.
+    /// No look-up is needed: an address.
+    One(SocketAddr),
+    /// No look-up is needed: a list of addresses.
     Known(Vec<SocketAddr>),
     /// A name and a port.
     Name(String, u16),
@@ -55,7 +58,7 @@ macro_rules! resolve_as_address {
     ($($type:ty),+) => {$(
         impl Resolve for $type {
             fn addresses(&self) -> Addresses {
-                Addresses::Known(vec![SocketAddr::from(*self)])
+                Addresses::One(SocketAddr::from(*self))
             }
         }
     )+};
@@ -75,7 +78,7 @@ impl Resolve for (&str, u16) {
         let (host, port) = *self;
         host.parse::<IpAddr>().map_or_else(
             |_| Addresses::Name(host.to_owned(), port),
-            |ip| Addresses::Known(vec![SocketAddr::new(ip, port)]),
+            |ip| Addresses::One(SocketAddr::new(ip, port)),
         )
     }
 }
@@ -88,10 +91,8 @@ impl Resolve for (String, u16) {
 
 impl Resolve for str {
     fn addresses(&self) -> Addresses {
-        self.parse().map_or_else(
-            |_| Addresses::Text(self.to_owned()),
-            |address| Addresses::Known(vec![address]),
-        )
+        self.parse()
+            .map_or_else(|_| Addresses::Text(self.to_owned()), Addresses::One)
     }
 }
 
@@ -102,6 +103,12 @@ impl Resolve for String {
 }
 
 /// Resolves a host to its addresses.
+///
+/// The system's resolver does it, on one of the runtime's blocking threads, and honours `/etc/hosts`, `nsswitch.conf` and what
+/// else is configured. There is no resolver of camshaft's own: those that are well kept are larger than this crate.
+///
+/// The system may take long: half a minute when no name server answers. `camshaft::time::timeout` around it bounds the wait of
+/// the task; the blocking thread is held until the system gives up, and other tasks are not.
 ///
 /// # Errors
 ///
@@ -120,10 +127,28 @@ pub async fn lookup_host<T: ToSocketAddrs>(
     resolve(host.addresses()).await
 }
 
+/// The addresses that were found, at least one. A single one costs no memory.
+pub(crate) enum Found {
+    One(option::IntoIter<SocketAddr>),
+    Several(vec::IntoIter<SocketAddr>),
+}
+
+impl Iterator for Found {
+    type Item = SocketAddr;
+
+    fn next(&mut self) -> Option<SocketAddr> {
+        match self {
+            Self::One(one) => one.next(),
+            Self::Several(several) => several.next(),
+        }
+    }
+}
+
 /// The addresses behind `addresses`, at least one.
-pub(crate) async fn resolve(addresses: Addresses) -> io::Result<vec::IntoIter<SocketAddr>> {
+pub(crate) async fn resolve(addresses: Addresses) -> io::Result<Found> {
     use std::net::ToSocketAddrs as Blocking;
     let found = match addresses {
+        Addresses::One(address) => return Ok(Found::One(Some(address).into_iter())),
         Addresses::Known(known) => known.into_iter(),
         Addresses::Name(host, port) => {
             offload(move || Blocking::to_socket_addrs(&(&*host, port))).await?
@@ -136,7 +161,22 @@ pub(crate) async fn resolve(addresses: Addresses) -> io::Result<vec::IntoIter<So
             "the host resolves to no address",
         ));
     }
-    Ok(found)
+    Ok(Found::Several(found))
+}
+
+/// Does something with the first address for which it succeeds; else returns the error of the last.
+pub(crate) async fn first<T>(
+    addresses: Addresses,
+    mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = io::ErrorKind::InvalidInput.into();
+    for address in resolve(addresses).await? {
+        match attempt(address).await {
+            Ok(done) => return Ok(done),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Collects the addresses of something that names hosts, now; the look-up comes later.

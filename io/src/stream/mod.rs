@@ -3,11 +3,15 @@
 //! They are the same for every stream socket; `net` gives them their public names.
 
 mod receive;
+mod rights;
 mod send;
+mod stash;
 mod surface;
 
 pub(crate) use self::receive::{Goal, Receive, ReceiveLent, ReceiveToEnd, ReceiveVectored};
+pub(crate) use self::rights::{ReceiveRights, SendRights};
 pub(crate) use self::send::{Part, SendBuf, SendVectored, Whole};
+pub(crate) use self::stash::{Stashed, Stream};
 pub(crate) use self::surface::{implement_read, implement_write, transfers_read, transfers_write};
 
 use std::future::poll_fn;
@@ -21,35 +25,10 @@ use crate::lane::{Direction, Turn};
 use crate::socket::Socket;
 
 /// Shuts writing down, after the writes that have begun. A system call that never waits.
-pub(crate) async fn shutdown(socket: &Rc<Socket>) -> io::Result<()> {
+pub(crate) async fn shutdown(socket: &Rc<Socket<Stream>>) -> io::Result<()> {
     let mut turn = Turn::new(socket, Direction::Write);
     poll_fn(|cx| turn.poll(cx)).await;
     SockRef::from(socket.fd()).shutdown(Shutdown::Write)
-}
-
-/// A message header and the buffer list that it points to, at one address for the life of the operation.
-struct Message {
-    header: libc::msghdr,
-    vectors: Vec<libc::iovec>,
-}
-
-impl Message {
-    fn new() -> Box<Self> {
-        // SAFETY: an all-zero `msghdr` is valid: no name, no buffers, no control data.
-        let header = unsafe { std::mem::zeroed() };
-        Box::new(Self {
-            header,
-            vectors: Vec::new(),
-        })
-    }
-
-    /// Points the header at a list of buffers, which it keeps.
-    fn point_to(&mut self, vectors: Vec<libc::iovec>) -> *mut libc::msghdr {
-        self.vectors = vectors;
-        self.header.msg_iov = self.vectors.as_mut_ptr();
-        self.header.msg_iovlen = self.vectors.len() as _;
-        &raw mut self.header
-    }
 }
 
 /// The error for a buffer that a read can't put anything into.

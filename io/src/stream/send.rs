@@ -8,10 +8,11 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::Message;
+use super::Stream;
 use crate::buf::{BufResult, IoBuf, vectored};
 use crate::driver::{Completion, Request, transfer_len};
 use crate::lane::{Direction, Turn};
+use crate::message::Message;
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::Socket;
 
@@ -44,14 +45,14 @@ impl Extent for Whole {
 
 /// A send of one buffer.
 pub(crate) struct SendBuf<B, E> {
-    turn: Turn<Socket>,
+    turn: Turn<Socket<Stream>>,
     buf: B,
     sent: usize,
     extent: PhantomData<E>,
 }
 
 impl<B: IoBuf, E: Extent> SendBuf<B, E> {
-    pub(crate) fn new(socket: &Rc<Socket>, buf: B) -> Self {
+    pub(crate) fn new(socket: &Rc<Socket<Stream>>, buf: B) -> Self {
         Self {
             turn: Turn::new(socket, Direction::Write),
             buf,
@@ -109,13 +110,13 @@ unsafe impl<B: IoBuf, E: Extent> Operation for SendBuf<B, E> {
 
 /// A send of several buffers, as far as the kernel takes them at once.
 pub(crate) struct SendVectored<B> {
-    turn: Turn<Socket>,
+    turn: Turn<Socket<Stream>>,
     bufs: Vec<B>,
     message: Box<Message>,
 }
 
 impl<B: IoBuf> SendVectored<B> {
-    pub(crate) fn new(socket: &Rc<Socket>, bufs: Vec<B>) -> Self {
+    pub(crate) fn new(socket: &Rc<Socket<Stream>>, bufs: Vec<B>) -> Self {
         Self {
             turn: Turn::new(socket, Direction::Write),
             bufs,
@@ -139,9 +140,10 @@ unsafe impl<B: IoBuf> Operation for SendVectored<B> {
     }
 
     fn request(&mut self) -> Request {
+        self.message.set_buffers(vectored::sources(&self.bufs));
         Request::SendMsg {
             fd: self.turn.socket().raw(),
-            message: self.message.point_to(vectored::sources(&self.bufs)),
+            message: self.message.header(),
             flags: 0,
         }
     }

@@ -1,9 +1,10 @@
 //! The public methods of everything that reads from or writes to a stream socket, written once.
 
-/// Gives types with a `socket()` the reading methods and `AsyncRead`, by value and by reference.
+/// Gives types with a `socket()` the reading methods and `AsyncRead`, by value and by reference. `Type<S> where S` is a type
+/// with a parameter.
 macro_rules! transfers_read {
-    ($($type:ty),+) => {$(
-        impl $type {
+    ($($type:ty $(where $generic:ident)?),+) => {$(
+        impl$(<$generic>)? $type {
             /// Reads some bytes into the room of a buffer: the spare capacity of a `Vec`, all of a `Box<[u8]>` or a
             /// slice. `Ok(0)` means the end of the stream. One submission, no allocation.
             ///
@@ -21,7 +22,7 @@ macro_rules! transfers_read {
             pub fn read<B: $crate::buf::IoBufMut>(
                 &self,
                 buf: B,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::Receive::new(
                     self.socket(),
                     buf,
@@ -41,7 +42,7 @@ macro_rules! transfers_read {
             pub fn peek<B: $crate::buf::IoBufMut>(
                 &self,
                 buf: B,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::Receive::new(
                     self.socket(),
                     buf,
@@ -61,7 +62,7 @@ macro_rules! transfers_read {
             pub fn read_exact<B: $crate::buf::IoBufMut>(
                 &self,
                 buf: B,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::Receive::new(
                     self.socket(),
                     buf,
@@ -82,7 +83,7 @@ macro_rules! transfers_read {
             pub fn read_to_end(
                 &self,
                 buf: Vec<u8>,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<u8>>> + use<'_> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<u8>>> + use<'_ $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::ReceiveToEnd::new(self.socket(), buf))
             }
 
@@ -98,7 +99,7 @@ macro_rules! transfers_read {
             pub fn read_vectored<B: $crate::buf::IoBufMut>(
                 &self,
                 bufs: Vec<B>,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::ReceiveVectored::new(self.socket(), bufs))
             }
 
@@ -121,20 +122,20 @@ macro_rules! transfers_read {
             /// Strict: what a dropped receive brought is what the next read gets.
             pub fn recv(
                 &self,
-            ) -> impl Future<Output = std::io::Result<$crate::driver::BufGuard>> + use<'_> {
+            ) -> impl Future<Output = std::io::Result<$crate::driver::BufGuard>> + use<'_ $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::ReceiveLent::new(self.socket()))
             }
         }
 
-        $crate::stream::implement_read!($type, $type);
-        $crate::stream::implement_read!(&$type, $type);
+        $crate::stream::implement_read!($type, $type $(, $generic)?);
+        $crate::stream::implement_read!(&$type, $type $(, $generic)?);
     )+};
 }
 
 /// Implements `AsyncRead` by the inherent methods of `$base`, to which `$type` derefs.
 macro_rules! implement_read {
-    ($type:ty, $base:ty) => {
-        impl $crate::AsyncRead for $type {
+    ($type:ty, $base:ty $(, $generic:ident)?) => {
+        impl$(<$generic>)? $crate::AsyncRead for $type {
             fn read<B: $crate::buf::IoBufMut>(
                 &mut self,
                 buf: B,
@@ -166,10 +167,10 @@ macro_rules! implement_read {
     };
 }
 
-/// Gives types with a `socket()` the writing methods and `AsyncWrite`, by value and by reference.
+/// Gives types with a `socket()` the writing methods and `AsyncWrite`, by value and by reference; as [`transfers_read`].
 macro_rules! transfers_write {
-    ($($type:ty),+) => {$(
-        impl $type {
+    ($($type:ty $(where $generic:ident)?),+) => {$(
+        impl$(<$generic>)? $type {
             /// Writes some bytes and returns how many. One submission, no allocation.
             ///
             /// # Errors
@@ -186,7 +187,7 @@ macro_rules! transfers_write {
             pub fn write<B: $crate::buf::IoBuf>(
                 &self,
                 buf: B,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::SendBuf::<B, $crate::stream::Part>::new(
                     self.socket(),
                     buf,
@@ -205,7 +206,7 @@ macro_rules! transfers_write {
             pub fn write_all<B: $crate::buf::IoBuf>(
                 &self,
                 buf: B,
-            ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::SendBuf::<B, $crate::stream::Whole>::new(
                     self.socket(),
                     buf,
@@ -224,7 +225,7 @@ macro_rules! transfers_write {
             pub fn write_vectored<B: $crate::buf::IoBuf>(
                 &self,
                 bufs: Vec<B>,
-            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> + use<'_, B> {
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<B>>> + use<'_, B $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::SendVectored::new(self.socket(), bufs))
             }
 
@@ -233,7 +234,7 @@ macro_rules! transfers_write {
             /// # Errors
             ///
             /// None.
-            pub fn flush(&self) -> impl Future<Output = std::io::Result<()>> + use<> {
+            pub fn flush(&self) -> impl Future<Output = std::io::Result<()>> + use<$($generic)?> {
                 std::future::ready(Ok(()))
             }
 
@@ -246,20 +247,20 @@ macro_rules! transfers_write {
             /// # Cancellation
             ///
             /// Strict: nothing has happened if it is dropped before it is ready.
-            pub fn shutdown(&self) -> impl Future<Output = std::io::Result<()>> + use<'_> {
+            pub fn shutdown(&self) -> impl Future<Output = std::io::Result<()>> + use<'_ $(, $generic)?> {
                 $crate::stream::shutdown(self.socket())
             }
         }
 
-        $crate::stream::implement_write!($type, $type);
-        $crate::stream::implement_write!(&$type, $type);
+        $crate::stream::implement_write!($type, $type $(, $generic)?);
+        $crate::stream::implement_write!(&$type, $type $(, $generic)?);
     )+};
 }
 
 /// Implements `AsyncWrite` by the inherent methods of `$base`, to which `$type` derefs.
 macro_rules! implement_write {
-    ($type:ty, $base:ty) => {
-        impl $crate::AsyncWrite for $type {
+    ($type:ty, $base:ty $(, $generic:ident)?) => {
+        impl$(<$generic>)? $crate::AsyncWrite for $type {
             fn write<B: $crate::buf::IoBuf>(
                 &mut self,
                 buf: B,

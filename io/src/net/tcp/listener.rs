@@ -1,23 +1,22 @@
 //! A socket that listens.
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use socket2::SockRef;
+use socket2::Type;
 
-use super::accept::{Accept, Listener};
-use super::{IntoStdError, TcpStream, connect};
+use super::TcpStream;
 use crate::net::ToSocketAddrs;
-use crate::net::addr::{addresses, resolve};
+use crate::net::addr::{addresses, first};
+use crate::net::handle::{self, handle, std_conversions};
+use crate::net::incoming::incoming;
+use crate::net::listen::{Accept, Family, Listening, listen};
+use crate::net::options::options;
 use crate::op::Op;
-use crate::socket::to_inet;
-
-/// The longest queue of connections that wait to be accepted; the system may cut it (`net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
+use crate::socket::Socket;
 
 /// A TCP socket that listens for connections.
 ///
@@ -38,11 +37,25 @@ const BACKLOG: i32 = 4096;
 /// # }
 /// ```
 pub struct TcpListener {
-    shared: Rc<Listener>,
+    socket: Rc<Socket<Listening>>,
+}
+
+/// The family of TCP.
+struct Tcp;
+
+impl Family for Tcp {
+    type Stream = TcpStream;
+    type Address = SocketAddr;
+
+    fn stream(fd: OwnedFd) -> TcpStream {
+        TcpStream::new(fd)
+    }
 }
 
 impl TcpListener {
     /// Binds to the first address that can be bound, and listens. Sets `SO_REUSEADDR`, as std does.
+    ///
+    /// For other options, or another length of the queue, see [`TcpSocket`](crate::net::TcpSocket).
     ///
     /// # Errors
     ///
@@ -57,31 +70,15 @@ impl TcpListener {
     ///
     /// Nothing is bound if the future is dropped.
     pub fn bind(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
-        let addresses = addresses(address);
-        async move {
-            let mut last = io::ErrorKind::InvalidInput.into();
-            for address in resolve(addresses).await? {
-                match Self::listen(address) {
-                    Ok(listener) => return Ok(listener),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        }
+        let bound = first(addresses(address), async |address| {
+            listen(&address.into(), Type::STREAM)
+        });
+        async move { bound.await.map(Self::new) }
     }
 
-    fn listen(address: SocketAddr) -> io::Result<Self> {
-        let fd = connect::socket(address)?;
-        let socket = SockRef::from(&fd);
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(Self::new(fd))
-    }
-
-    fn new(fd: OwnedFd) -> Self {
+    pub(super) fn new(fd: OwnedFd) -> Self {
         Self {
-            shared: Listener::new(fd),
+            socket: Socket::new(fd),
         }
     }
 
@@ -101,96 +98,12 @@ impl TcpListener {
     /// Strict: a connection that was accepted all the same is what the next accept returns. Accepts of one listener happen one
     /// after the other, first come, first served.
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + use<'_> {
-        Op::new(Accept::new(&self.shared))
-    }
-
-    /// The address that it is bound to.
-    ///
-    /// # Errors
-    ///
-    /// What `getsockname` reports.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        to_inet(SockRef::from(self).local_addr()?)
-    }
-
-    /// Sets the time to live of packets (`IP_TTL`).
-    ///
-    /// # Errors
-    ///
-    /// What `setsockopt` reports.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        SockRef::from(self).set_ttl_v4(ttl)
-    }
-
-    /// The time to live of packets (`IP_TTL`).
-    ///
-    /// # Errors
-    ///
-    /// What `getsockopt` reports.
-    pub fn ttl(&self) -> io::Result<u32> {
-        SockRef::from(self).ttl_v4()
-    }
-
-    /// Takes over a listener of std, and makes it blocking, which is what the ring needs.
-    ///
-    /// # Errors
-    ///
-    /// What `fcntl` reports.
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(false)?;
-        Ok(Self::new(listener.into()))
-    }
-
-    /// Turns it into a listener of std, which is blocking.
-    ///
-    /// # Errors
-    ///
-    /// If connections are stashed that a dropped accept brought: accept them first. The listener comes back with the
-    /// error.
-    pub fn into_std(self) -> Result<std::net::TcpListener, IntoStdError<Self>> {
-        self.shared.settle();
-        if !self.shared.is_stash_empty() {
-            return Err(IntoStdError {
-                socket: self,
-                error: io::Error::other("accepted connections are stashed; accept them first"),
-            });
-        }
-        // The descriptor is shared with cancelled operations until they settle, so it is duplicated, not moved.
-        match self.shared.fd.try_clone() {
-            Ok(fd) => Ok(fd.into()),
-            Err(error) => Err(IntoStdError {
-                socket: self,
-                error,
-            }),
-        }
+        Op::new(Accept::<Tcp>::new(&self.socket))
     }
 }
 
-impl Drop for TcpListener {
-    /// Closes the socket. Accepts that were cancelled but not yet given up by the kernel are settled first, so that the
-    /// address is free.
-    fn drop(&mut self) {
-        self.shared.settle();
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.shared.fd.as_fd()
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.shared.fd.as_raw_fd()
-    }
-}
-
-impl fmt::Debug for TcpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpListener")
-            .field("fd", &self.as_raw_fd())
-            .field("local_addr", &self.local_addr().ok())
-            .finish()
-    }
-}
+incoming!(TcpListener, TcpStream);
+handle!(TcpListener: settle);
+handle::addresses!(TcpListener, SocketAddr);
+std_conversions!(TcpListener, std::net::TcpListener);
+options!(TcpListener: ttl, take_error);

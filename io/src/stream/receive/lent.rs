@@ -8,11 +8,12 @@ use crate::buf::IoBufMut;
 use crate::driver::{self, BufGuard, BufRing, Completion, PRIVATE_LEN, Request, transfer_len};
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
-use crate::socket::{Socket, Stashed};
+use crate::socket::Socket;
+use crate::stream::{Stashed, Stream};
 
 /// A receive into a buffer that the kernel picks from the driver's ring when data is there.
 pub(crate) struct ReceiveLent {
-    turn: Turn<Socket>,
+    turn: Turn<Socket<Stream>>,
     /// The ring that the request names, kept so that what the kernel lends can be taken even after the driver's end.
     ring: Option<Rc<BufRing>>,
     /// Stands in when the ring is exhausted, or where there is none.
@@ -22,7 +23,7 @@ pub(crate) struct ReceiveLent {
 }
 
 impl ReceiveLent {
-    pub(crate) fn new(socket: &Rc<Socket>) -> Self {
+    pub(crate) fn new(socket: &Rc<Socket<Stream>>) -> Self {
         Self {
             turn: Turn::new(socket, Direction::Read),
             ring: None,
@@ -75,6 +76,9 @@ unsafe impl Operation for ReceiveLent {
             Some(Stashed::Lent(guard)) => return Prepare::Served(Ok(guard)),
             Some(Stashed::Bytes { mut bytes, taken }) => {
                 bytes.drain(..taken);
+                return Prepare::Served(Ok(BufGuard::private(bytes)));
+            }
+            Some(Stashed::Rights { bytes, .. }) => {
                 return Prepare::Served(Ok(BufGuard::private(bytes)));
             }
             Some(Stashed::Failed(error)) => return Prepare::Served(Err(error)),

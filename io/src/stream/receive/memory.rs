@@ -10,8 +10,8 @@ use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{Completion, Request, transfer_len};
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
-use crate::socket::{Socket, Stashed};
-use crate::stream::no_room;
+use crate::socket::Socket;
+use crate::stream::{Stream, no_room};
 
 /// When a receive into memory is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) enum Goal {
 
 /// A receive into memory.
 pub(crate) struct Receive<B> {
-    turn: Turn<Socket>,
+    turn: Turn<Socket<Stream>>,
     buf: B,
     goal: Goal,
     /// Where the room of the buffer began when it came.
@@ -36,7 +36,7 @@ pub(crate) struct Receive<B> {
 }
 
 impl<B: IoBufMut> Receive<B> {
-    pub(crate) fn new(socket: &Rc<Socket>, buf: B, goal: Goal) -> Self {
+    pub(crate) fn new(socket: &Rc<Socket<Stream>>, buf: B, goal: Goal) -> Self {
         Self {
             turn: Turn::new(socket, Direction::Read),
             start: buf.fill_start(),
@@ -78,7 +78,7 @@ impl<B: IoBufMut> Receive<B> {
             match copied {
                 None => return Ok(false),
                 Some(Err(error)) => return Err(error),
-                Some(Ok(n)) => self.filled += n,
+                Some(Ok(taken)) => self.filled += taken.len,
             }
             if self.goal != Goal::Full || self.room().is_empty() {
                 return Ok(true);
@@ -161,10 +161,7 @@ unsafe impl<B: IoBufMut> Operation for Receive<B> {
 
     fn abandon(self) {
         if self.filled > 0 && self.goal == Goal::Full {
-            let bytes = self.received();
-            self.turn
-                .socket()
-                .restash(Stashed::Bytes { bytes, taken: 0 });
+            self.turn.socket().give_back(self.received());
         }
     }
 }

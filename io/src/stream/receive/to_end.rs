@@ -8,11 +8,12 @@ use crate::buf::{BufResult, IoBufMut};
 use crate::driver::{Completion, Request, transfer_len};
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
-use crate::socket::{Socket, Stashed};
+use crate::socket::Socket;
+use crate::stream::Stream;
 
 /// A receive until the end of the stream, into a vector that grows.
 pub(crate) struct ReceiveToEnd {
-    turn: Turn<Socket>,
+    turn: Turn<Socket<Stream>>,
     buf: Vec<u8>,
     /// The length of the vector when it came; what is behind is given back if the future is dropped.
     mark: usize,
@@ -23,7 +24,7 @@ impl ReceiveToEnd {
     /// The least room that each receive has.
     const ROOM: usize = 8 * 1024;
 
-    pub(crate) fn new(socket: &Rc<Socket>, buf: Vec<u8>) -> Self {
+    pub(crate) fn new(socket: &Rc<Socket<Stream>>, buf: Vec<u8>) -> Self {
         Self {
             turn: Turn::new(socket, Direction::Read),
             mark: buf.len(),
@@ -102,11 +103,6 @@ unsafe impl Operation for ReceiveToEnd {
     }
 
     fn abandon(self) {
-        let bytes = self.taken();
-        if !bytes.is_empty() {
-            self.turn
-                .socket()
-                .restash(Stashed::Bytes { bytes, taken: 0 });
-        }
+        self.turn.socket().give_back(self.taken());
     }
 }

@@ -7,19 +7,20 @@ use std::task::Context;
 use crate::buf::{BufResult, IoBufMut, vectored};
 use crate::driver::{Completion, Request};
 use crate::lane::{Direction, Turn};
+use crate::message::Message;
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::Socket;
-use crate::stream::{Message, no_room};
+use crate::stream::{Stream, no_room};
 
 /// A receive into several buffers.
 pub(crate) struct ReceiveVectored<B> {
-    turn: Turn<Socket>,
+    turn: Turn<Socket<Stream>>,
     bufs: Vec<B>,
     message: Box<Message>,
 }
 
 impl<B: IoBufMut> ReceiveVectored<B> {
-    pub(crate) fn new(socket: &Rc<Socket>, bufs: Vec<B>) -> Self {
+    pub(crate) fn new(socket: &Rc<Socket<Stream>>, bufs: Vec<B>) -> Self {
         Self {
             turn: Turn::new(socket, Direction::Read),
             bufs,
@@ -45,15 +46,16 @@ unsafe impl<B: IoBufMut> Operation for ReceiveVectored<B> {
             .socket()
             .read_stash(false, |bytes| vectored::fill_from(bufs, bytes));
         if let Some(result) = served {
-            return Prepare::Served((result, self.bufs));
+            return Prepare::Served((result.map(|taken| taken.len), self.bufs));
         }
         Prepare::Submit(self)
     }
 
     fn request(&mut self) -> Request {
+        self.message.set_buffers(vectored::rooms(&mut self.bufs));
         Request::RecvMsg {
             fd: self.turn.socket().raw(),
-            message: self.message.point_to(vectored::rooms(&mut self.bufs)),
+            message: self.message.header(),
             flags: 0,
             wait_first: self.turn.socket().wait_first(),
         }

@@ -1,0 +1,56 @@
+//! Sockets of whole messages: UDP, Unix datagrams, Unix seqpacket.
+//!
+//! They share their operations; the type parameter is how the address of the other side is shown. A receive takes the
+//! reading lane and looks into the stash first, where a dropped receive has left its message, with the sender and all.
+//!
+//! Sends of datagrams take no lane: each goes out whole or not at all, so many tasks can send at once. Those of a connection
+//! that keeps the order (seqpacket) take theirs.
+
+mod receive;
+mod send;
+
+use std::cell::Cell;
+use std::io;
+
+pub(super) use self::receive::{Arrival, Length, Receive, Shape, WithSender};
+pub(super) use self::send::{Order, Send};
+use crate::message::Message;
+use crate::socket::Kind;
+
+/// The kind of a socket of whole messages.
+#[derive(Default)]
+pub(super) struct Datagrams {
+    /// The message of the last receive, which the next one uses again.
+    spare: Cell<Option<Box<Message>>>,
+    /// Whether datagrams of one sender may arrive joined (`UDP_GRO`), and their length has to be asked for.
+    pub(super) joined: Cell<bool>,
+    /// Whether datagrams can be sent joined (`UDP_SEGMENT`); `None`: not known yet.
+    pub(super) splits: Cell<Option<bool>>,
+}
+
+impl Kind for Datagrams {
+    type Stashed = Stashed;
+    const STASHED: &'static str = "a received datagram is stashed; receive it first";
+}
+
+/// What a cancelled receive brought.
+pub(super) enum Stashed {
+    Datagram {
+        bytes: Vec<u8>,
+        arrival: Arrival,
+    },
+    /// The error that it consumed from the socket.
+    Failed(io::Error),
+}
+
+impl Datagrams {
+    /// A message to receive with.
+    fn message(&self) -> Box<Message> {
+        self.spare.take().unwrap_or_else(Message::new)
+    }
+
+    /// Keeps a message for the next receive.
+    fn reuse(&self, message: Box<Message>) {
+        self.spare.set(Some(message));
+    }
+}

@@ -1,0 +1,171 @@
+//! Listening sockets of any family, and the operation that accepts a connection.
+//!
+//! Accepts of one listener happen one after the other (see [`crate::lane`]). One whose future was dropped keeps its turn
+//! until the kernel has answered; a connection that it took all the same goes to the stash, where the next one looks first.
+
+use std::cell::Cell;
+use std::io;
+use std::marker::PhantomData;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::Context;
+
+use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Type};
+
+use super::connect::socket;
+use super::name::Name;
+use crate::driver::{Completion, Request, Timespec};
+use crate::lane::{Direction, Turn};
+use crate::op::{Operation, Prepare, Step};
+use crate::socket::{Kind, Socket, new_fd};
+
+/// How long an operation waits before it tries again what the system has no room for now.
+pub(super) static PAUSE: Timespec = Timespec {
+    seconds: 0,
+    nanoseconds: 20_000_000,
+};
+
+/// The longest queue of connections that wait to be accepted; the system may cut it (`net.core.somaxconn`).
+pub(super) const BACKLOG: i32 = 4096;
+
+/// The kind of a listening socket.
+#[derive(Default)]
+pub(super) struct Listening {
+    /// The last accept found no descriptor or no memory.
+    starved: Cell<bool>,
+}
+
+impl Kind for Listening {
+    type Stashed = io::Result<Connection>;
+    const STASHED: &'static str = "accepted connections are stashed; accept them first";
+}
+
+/// An accepted connection, and the address of its peer.
+pub(super) type Connection = (OwnedFd, SockAddr);
+
+/// Whose connections are accepted.
+pub(super) trait Family: 'static {
+    type Stream;
+    type Address: Name;
+
+    fn stream(fd: OwnedFd) -> Self::Stream;
+}
+
+/// Binds a new socket and listens.
+pub(super) fn listen(address: &SockAddr, kind: Type) -> io::Result<OwnedFd> {
+    let fd = socket(address.domain(), kind)?;
+    let socket = SockRef::from(&fd);
+    if address.domain() != Domain::UNIX {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(fd)
+}
+
+/// Where the kernel puts the address of the peer.
+struct Peer {
+    storage: SockAddrStorage,
+    len: libc::socklen_t,
+}
+
+/// Accepts a connection.
+pub(super) struct Accept<F> {
+    turn: Turn<Socket<Listening>>,
+    peer: Box<Peer>,
+    /// The request in flight is the pause, not the accept.
+    pausing: bool,
+    family: PhantomData<F>,
+}
+
+impl<F: Family> Accept<F> {
+    pub(super) fn new(listener: &Rc<Socket<Listening>>) -> Self {
+        Self {
+            turn: Turn::new(listener, Direction::Read),
+            peer: Box::new(Peer {
+                storage: SockAddrStorage::zeroed(),
+                len: 0,
+            }),
+            pausing: false,
+            family: PhantomData,
+        }
+    }
+
+    fn finish(accepted: io::Result<Connection>) -> io::Result<(F::Stream, F::Address)> {
+        let (fd, peer) = accepted?;
+        Ok((F::stream(fd), F::Address::from_system(Some(peer))?))
+    }
+}
+
+/// What a completion brought.
+fn accepted(completion: Completion, peer: Peer) -> io::Result<Connection> {
+    let fd = new_fd(completion)?;
+    // SAFETY: the kernel wrote an address of this length; the rest is zero.
+    Ok((fd, unsafe { SockAddr::new(peer.storage, peer.len) }))
+}
+
+// SAFETY: OWNED: the request points into `peer`, which lies in a box, or to a static.
+unsafe impl<F: Family> Operation for Accept<F> {
+    type Output = io::Result<(F::Stream, F::Address)>;
+
+    fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
+        if self.turn.poll(cx).is_pending() {
+            return Prepare::Wait(self);
+        }
+        let listener = self.turn.socket();
+        if let Some(accepted) = listener.unstash() {
+            return Prepare::Served(Self::finish(accepted));
+        }
+        self.pausing = listener.kind.starved.replace(false);
+        Prepare::Submit(self)
+    }
+
+    fn request(&mut self) -> Request {
+        if self.pausing {
+            return Request::Pause { span: &PAUSE };
+        }
+        self.peer.len = self.peer.storage.size_of();
+        let peer = &raw mut *self.peer;
+        Request::Accept {
+            fd: self.turn.socket().raw(),
+            // SAFETY: a field of a valid box.
+            address: unsafe { &raw mut (*peer).storage }.cast(),
+            // SAFETY: a field of a valid box.
+            len: unsafe { &raw mut (*peer).len },
+        }
+    }
+
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        if mem::take(&mut self.pausing) {
+            return Step::Again(self);
+        }
+        let listener = self.turn.socket();
+        match completion.value().err().and_then(|e| e.raw_os_error()) {
+            // The peer was gone before it was accepted, or a signal came: that concerns nobody.
+            Some(libc::EINTR | libc::ECONNABORTED | libc::EPROTO) => return Step::Again(self),
+            // Rings of old kernels do not wait for a socket that a readiness backend has used before.
+            Some(libc::EAGAIN) if SockRef::from(listener.fd()).nonblocking().unwrap_or(false) => {
+                return match SockRef::from(listener.fd()).set_nonblocking(false) {
+                    Ok(()) => Step::Again(self),
+                    Err(error) => Step::Done(Err(error)),
+                };
+            }
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                listener.kind.starved.set(true);
+            }
+            _ => {}
+        }
+        Step::Done(Self::finish(accepted(completion, *self.peer)))
+    }
+
+    fn inherit(self, completion: Completion) {
+        if self.pausing || completion.value().is_err() {
+            return;
+        }
+        let listener = self.turn.socket().clone();
+        listener.stash(accepted(completion, *self.peer));
+        // After the stash, where whoever comes next looks.
+        drop(self.turn);
+    }
+}

@@ -1,0 +1,7 @@
+//! UDP sockets.
+
+mod segments;
+mod socket;
+
+pub use self::segments::Segments;
+pub use self::socket::UdpSocket;
