@@ -1,22 +1,40 @@
-//! A file that is read at offsets.
+//! An open file, and what can be done with it.
 
-use std::ffi::CString;
 use std::fmt;
-use std::future::Future;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::fs::{self, FileTimes};
+use std::future::{Future, poll_fn};
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::rc::Rc;
-use std::task::Context;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::buf::{BufResult, IoBufMut};
-use crate::driver::{Completion, Request, transfer_len};
-use crate::op::{Op, Operation, Prepare, Step};
-use crate::socket::new_fd;
-use crate::stream::no_room;
+use super::change::{What, change};
+use super::handle::Handle;
+use super::metadata::{self, Metadata, Permissions};
+use super::open::OpenOptions;
+use crate::lane::{Direction, Turn};
+use crate::net::IntoStdError;
+use crate::offload::offload;
 
 /// An open file.
+///
+/// Reads and writes come in two kinds. Those **at an offset** ([`read_at`](Self::read_at), [`write_at`](Self::write_at) and
+/// so on) are independent of each other, and any number may be under way. Those **at the position** ([`read`](Self::read),
+/// [`write`](Self::write) and so on, and [`AsyncRead`](crate::AsyncRead) and [`AsyncWrite`](crate::AsyncWrite)) happen one
+/// after the other, first come, first served, and move the position when their future returns. All take `&self`.
+///
+/// A pipe, a terminal or a socket that is opened as a file is a stream: it has no position, and offsets are ignored.
+///
+/// # What is done on the thread of the loop
+///
+/// Buffered transfers of regular files are tried at once, because for what lies in the page cache that is the cheapest way.
+/// Between two turns of the loop at most 64 such calls are made, or 1 MiB is moved; then the task gives way to the others.
+/// Transfers longer than 256 KiB are left to the kernel. A read never waits for a disk there. A write does not where the file
+/// system can tell (XFS, btrfs); on the other local ones it is a plain system call, which may have to wait when the
+/// system is short of memory or the disk is overloaded. If one holds the loop for more than a millisecond, the writes of that
+/// file are done elsewhere for 10 ms, and for longer and longer, up to a second, if it happens again.
 ///
 /// # Examples
 ///
@@ -32,7 +50,7 @@ use crate::stream::no_room;
 /// # }
 /// ```
 pub struct File {
-    fd: Rc<OwnedFd>,
+    handle: Rc<Handle>,
 }
 
 impl File {
@@ -49,32 +67,15 @@ impl File {
     /// # Cancellation
     ///
     /// The file is closed if it was opened all the same.
-    pub fn open(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Self>> {
-        let path = CString::new(path.as_ref().as_os_str().as_bytes());
-        async move {
-            let path = path.map_err(|_| {
-                io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "a path can't contain a zero byte",
-                )
-            })?;
-            let fd = Op::new(Open { path }).await?;
-            Ok(Self { fd: Rc::new(fd) })
-        }
+    pub fn open<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
+        OpenOptions::new().read(true).open(path)
     }
 
-    /// Takes over a file of std.
-    pub fn from_std(file: std::fs::File) -> Self {
-        Self {
-            fd: Rc::new(file.into()),
-        }
-    }
-
-    /// Reads some bytes from an offset into the room of a buffer. `Ok(0)` means that the file ends there.
+    /// Opens a file for writing: makes it if it does not exist, and empties it if it does.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a buffer without room or an offset above `i64::MAX`, and what the system reports.
+    /// As [`open`](Self::open).
     ///
     /// # Panics
     ///
@@ -82,29 +83,379 @@ impl File {
     ///
     /// # Cancellation
     ///
-    /// Strict: nothing is lost, for the file keeps its bytes. The buffer is freed when the kernel is done with it.
-    pub fn read_at<B: IoBufMut>(
-        &self,
-        buf: B,
-        offset: u64,
-    ) -> impl Future<Output = BufResult<usize, B>> + use<'_, B> {
-        Op::new(ReadAt {
-            fd: self.fd.clone(),
-            buf,
-            offset,
+    /// The file is closed if it was opened all the same; it may have been made or emptied.
+    pub fn create<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).open(path)
+    }
+
+    /// Makes a file that must not exist, and opens it for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists`, and as [`open`](Self::open).
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// The file is closed if it was opened all the same; it may have been made.
+    pub fn create_new<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> + use<P> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).open(path)
+    }
+
+    /// The options of another way to open a file; the same as [`OpenOptions::new`].
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    pub(super) fn opened(file: fs::File) -> Self {
+        Self {
+            handle: Handle::opened(file),
+        }
+    }
+
+    /// Takes over a file of std, with its position.
+    pub fn from_std(file: fs::File) -> Self {
+        Self {
+            handle: Handle::new(file),
+        }
+    }
+
+    /// Turns it into a file of std, with its position.
+    ///
+    /// # Errors
+    ///
+    /// If it is a stream of which a dropped read had taken bytes: read them first. If the descriptor has to be duplicated,
+    /// because an operation that was dropped still uses it, what `dup` reports. The file comes back with the error.
+    pub fn into_std(self) -> Result<fs::File, IntoStdError<Self>> {
+        if self.handle.has_stash() {
+            return Err(IntoStdError {
+                socket: self,
+                error: io::Error::other("bytes that were read are stashed; read them first"),
+            });
+        }
+        self.handle.publish_position();
+        match self.handle.file.try_clone() {
+            Ok(file) => Ok(file),
+            Err(error) => Err(IntoStdError {
+                socket: self,
+                error,
+            }),
+        }
+    }
+
+    pub(super) fn handle(&self) -> &Rc<Handle> {
+        &self.handle
+    }
+
+    /// Moves the position of the next read or write, after those that have begun, and returns it, counted from the start.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a place before the start, `NotSeekable` for a stream.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: the position moves only when the future returns.
+    pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
+        let mut turn = Turn::new(&self.handle.cursor, Direction::Read);
+        poll_fn(|cx| turn.poll(cx)).await;
+        if !self.handle.nature().seekable {
+            return Err(io::Error::from_raw_os_error(libc::ESPIPE));
+        }
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::Current(by) => self.handle.position().checked_add_signed(by),
+            SeekFrom::End(by) => self.end().await?.checked_add_signed(by),
+        };
+        let Some(place) = place.filter(|place| i64::try_from(*place).is_ok()) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a position lies between the start of the file and i64::MAX",
+            ));
+        };
+        self.handle.set_position(place);
+        Ok(place)
+    }
+
+    /// Where the file ends. On another thread, since it may be on another machine.
+    async fn end(&self) -> io::Result<u64> {
+        if self.handle.nature().regular {
+            return Ok(self.metadata().await?.len());
+        }
+        let file = self.handle.file.clone();
+        offload(move || (&*file).seek(SeekFrom::End(0))).await
+    }
+
+    /// The position of the next read or write, counted from the start.
+    ///
+    /// # Errors
+    ///
+    /// `NotSeekable` for a stream.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: nothing is changed.
+    pub async fn stream_position(&self) -> io::Result<u64> {
+        self.seek(SeekFrom::Current(0)).await
+    }
+
+    /// Moves the position to the start.
+    ///
+    /// # Errors
+    ///
+    /// `NotSeekable` for a stream.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: the position moves only when the future returns.
+    pub async fn rewind(&self) -> io::Result<()> {
+        self.seek(SeekFrom::Start(0)).await.map(drop)
+    }
+
+    /// Waits until the disk has everything that was written to the file, and what describes it (`fsync`).
+    ///
+    /// It concerns the writes whose futures have returned. For a single write [`write_all_at_durable`][durable] is cheaper.
+    ///
+    /// [durable]: Self::write_all_at_durable
+    ///
+    /// # Errors
+    ///
+    /// What the system reports: `EIO` for an earlier write that failed in the background, which is told only once.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// The disk may be busy with it for some time. An error may get lost.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        change(&self.handle, What::Sync { data_only: false }).await
+    }
+
+    /// Waits as [`sync_all`](Self::sync_all), without what is not needed to read the bytes again, such as times.
+    ///
+    /// # Errors
+    ///
+    /// As [`sync_all`](Self::sync_all).
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`sync_all`](Self::sync_all).
+    pub async fn sync_data(&self) -> io::Result<()> {
+        change(&self.handle, What::Sync { data_only: true }).await
+    }
+
+    /// Cuts the file, or lengthens it by zeroes that take no space.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a length above `i64::MAX` or a file that is not open for writing, and what else the system reports.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// It may happen all the same.
+    pub async fn set_len(&self, len: u64) -> io::Result<()> {
+        if i64::try_from(len).is_err() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a file is at most i64::MAX bytes long",
+            ));
+        }
+        change(&self.handle, What::Truncate { len }).await
+    }
+
+    /// Reserves space on the disk, so that writes there do not fail for want of it. A file that is shorter is lengthened by
+    /// zeroes (`fallocate`).
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull`; `Unsupported` (`EOPNOTSUPP`) where the file system can't; `InvalidInput` for a range that is empty or
+    /// ends above `i64::MAX`.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// It may happen all the same.
+    pub async fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.fallocate(0, offset, len).await
+    }
+
+    /// Calls `fallocate(2)` with a mode: to punch holes, to zero, to insert or to collapse ranges.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate).
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// It may happen all the same.
+    pub async fn fallocate(&self, mode: i32, offset: u64, len: u64) -> io::Result<()> {
+        if i64::try_from(offset).is_err() || i64::try_from(len).is_err() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a range of a file ends at i64::MAX at the latest",
+            ));
+        }
+        change(&self.handle, What::Allocate { mode, offset, len }).await
+    }
+
+    /// Describes the file.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: nothing is changed.
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        metadata::of_file(&self.handle).await
+    }
+
+    /// Sets who may do what with the file.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied`, and what else the system reports.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// It may happen all the same.
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        self.on_worker(move |file| file.set_permissions(permissions))
+            .await
+    }
+
+    /// Sets the times of the file.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied`, and what else the system reports.
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// It may happen all the same.
+    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        self.on_worker(move |file| file.set_times(times)).await
+    }
+
+    /// Sets when the bytes of the file were last changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_times`](Self::set_times).
+    ///
+    /// # Panics
+    ///
+    /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// It may happen all the same.
+    pub async fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.set_times(FileTimes::new().set_modified(time)).await
+    }
+
+    /// Opens a second descriptor of the same open file. The two share the position, the mode and the locks, and operations at
+    /// the position happen one after the other, whichever of the two they use.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`, when the process has as many descriptors as it may.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: it waits for nothing.
+    pub async fn try_clone(&self) -> io::Result<Self> {
+        let file = self.handle.file.try_clone()?;
+        Ok(Self {
+            handle: Handle::with_cursor(file, self.handle.cursor.clone()),
         })
+    }
+
+    /// Has another thread do something with the file that the ring has no operation for.
+    pub(super) async fn on_worker<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&fs::File) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let file: Arc<fs::File> = self.handle.file.clone();
+        offload(move || job(&file)).await
     }
 }
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.handle.file.as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.handle.fd()
+    }
+}
+
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> Self {
+        Self::from_std(fd.into())
+    }
+}
+
+impl From<fs::File> for File {
+    fn from(file: fs::File) -> Self {
+        Self::from_std(file)
+    }
+}
+
+impl FromRawFd for File {
+    unsafe fn from_raw_fd(fd: RawFd) -> Self {
+        // SAFETY: the caller's promise: an open descriptor that nobody else owns.
+        Self::from_std(unsafe { fs::File::from_raw_fd(fd) })
     }
 }
 
@@ -114,83 +465,4 @@ impl fmt::Debug for File {
             .field("fd", &self.as_raw_fd())
             .finish()
     }
-}
-
-struct Open {
-    path: CString,
-}
-
-// SAFETY: OWNED: the request points to the path, which lies on the heap.
-unsafe impl Operation for Open {
-    type Output = io::Result<OwnedFd>;
-
-    fn request(&mut self) -> Request {
-        Request::Open {
-            path: self.path.as_ptr(),
-            flags: libc::O_RDONLY,
-            mode: 0,
-        }
-    }
-
-    fn complete(self, completion: Completion) -> Step<Self> {
-        match new_fd(completion) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
-            result => Step::Done(result),
-        }
-    }
-
-    /// Nobody wants the file: dropping the descriptor closes it.
-    fn inherit(self, completion: Completion) {
-        drop(new_fd(completion));
-    }
-}
-
-struct ReadAt<B> {
-    fd: Rc<OwnedFd>,
-    buf: B,
-    offset: u64,
-}
-
-// SAFETY: OWNED: the request points into the storage of `buf`, which does not move with it (STABLE).
-unsafe impl<B: IoBufMut> Operation for ReadAt<B> {
-    type Output = BufResult<usize, B>;
-
-    #[inline]
-    fn prepare(mut self, _: &mut Context<'_>) -> Prepare<Self> {
-        if self.buf.room().is_empty() {
-            return Prepare::Served((Err(no_room()), self.buf));
-        }
-        // To the ring the largest number means the file's own position.
-        if i64::try_from(self.offset).is_err() {
-            return Prepare::Served((Err(io::ErrorKind::InvalidInput.into()), self.buf));
-        }
-        Prepare::Submit(self)
-    }
-
-    #[inline]
-    fn request(&mut self) -> Request {
-        let room = self.buf.room();
-        Request::Read {
-            fd: self.fd.as_raw_fd(),
-            memory: room.cast::<u8>().as_ptr(),
-            len: transfer_len(room.len()),
-            offset: self.offset,
-            flags: 0,
-        }
-    }
-
-    #[inline]
-    fn complete(mut self, completion: Completion) -> Step<Self> {
-        match completion.len() {
-            Ok(n) => {
-                // SAFETY: the kernel wrote `n` bytes to the start of the room.
-                unsafe { self.buf.commit(n) };
-                Step::Done((Ok(n), self.buf))
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
-            Err(error) => Step::Done((Err(error), self.buf)),
-        }
-    }
-
-    fn inherit(self, _: Completion) {}
 }

@@ -1,0 +1,406 @@
+//! The one operation that reads and writes files: at an offset, at the position, of streams; in part or whole.
+//!
+//! ```text
+//!   prepare:  the lane of the position, if it is used ─> what dropped reads left ─> inline ─> done
+//!                                                                                     └─> submit
+//!   complete: done, or again for the rest
+//! ```
+//!
+//! A transfer that uses the position holds its lane from its first step to its completion, and moves the position when its
+//! future returns, whatever became of it. A stream has no position: what a dropped read brought is stashed for the next.
+
+use std::ffi::c_int;
+use std::io;
+use std::marker::PhantomData;
+use std::mem;
+use std::rc::Rc;
+use std::task::Context;
+
+use super::handle::{self, Changing, Cursor, Handle, Nature};
+use super::inline::{MOST_BYTES, Way};
+use super::payload::Payload;
+use crate::buf::BufResult;
+use crate::driver::{self, CURSOR, Completion, Request};
+use crate::lane::{Direction, Turn};
+use crate::op::{Operation, Prepare, Step};
+use crate::stream::no_room;
+
+/// When a transfer is done, and what it returns then.
+pub(super) trait Goal: 'static {
+    type Output;
+    /// Whether everything is to be moved.
+    const ALL: bool;
+    /// The error if there is no more to come, or no more is taken, although not all was moved.
+    const SHORT: Option<io::ErrorKind>;
+    fn output(moved: usize) -> Self::Output;
+}
+
+/// What comes, or is taken, at once.
+pub(super) struct Part;
+/// As much as there is room for.
+pub(super) struct Full;
+/// Until the end of the file.
+pub(super) struct ToEnd;
+/// All bytes of a write.
+pub(super) struct Whole;
+
+impl Goal for Part {
+    type Output = usize;
+    const ALL: bool = false;
+    const SHORT: Option<io::ErrorKind> = None;
+    fn output(moved: usize) -> usize {
+        moved
+    }
+}
+
+impl Goal for Full {
+    type Output = usize;
+    const ALL: bool = true;
+    const SHORT: Option<io::ErrorKind> = Some(io::ErrorKind::UnexpectedEof);
+    fn output(moved: usize) -> usize {
+        moved
+    }
+}
+
+impl Goal for ToEnd {
+    type Output = usize;
+    const ALL: bool = true;
+    const SHORT: Option<io::ErrorKind> = None;
+    fn output(moved: usize) -> usize {
+        moved
+    }
+}
+
+impl Goal for Whole {
+    type Output = ();
+    const ALL: bool = true;
+    const SHORT: Option<io::ErrorKind> = Some(io::ErrorKind::WriteZero);
+    fn output(_: usize) {}
+}
+
+/// A transfer.
+pub(super) struct Transfer<P, G> {
+    handle: Rc<Handle>,
+    payload: P,
+    /// Where; at the position if `None`.
+    offset: Option<u64>,
+    /// Flags of `preadv2`, `pwritev2`.
+    flags: c_int,
+    begun: bool,
+    turn: Option<Turn<Cursor>>,
+    moved: usize,
+    /// A write is in flight.
+    changing: Option<Changing>,
+    /// What is in flight waits for a stream that does not wait by itself to be ready.
+    polling: bool,
+    goal: PhantomData<G>,
+}
+
+/// What became of an inline try.
+enum Tried {
+    /// It is done.
+    Done(io::Result<()>),
+    /// The others are to have a turn first.
+    GiveWay,
+    /// The rest goes to the kernel's queue.
+    Queue,
+}
+
+impl<P: Payload, G: Goal> Transfer<P, G> {
+    const READS: bool = matches!(P::DIRECTION, Direction::Read);
+
+    pub(super) fn new(handle: &Rc<Handle>, payload: P, offset: Option<u64>) -> Self {
+        Self {
+            handle: handle.clone(),
+            payload,
+            offset,
+            flags: 0,
+            begun: false,
+            turn: None,
+            moved: 0,
+            changing: None,
+            polling: false,
+            goal: PhantomData,
+        }
+    }
+
+    /// With flags of `preadv2` or `pwritev2`.
+    pub(super) fn with_flags(mut self, flags: c_int) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// Checks what can be checked without the kernel. `Some`: it is over.
+    fn begin(&mut self, nature: &Nature) -> Option<io::Result<()>> {
+        self.begun = true;
+        if self.payload.left() == 0 {
+            return Some(if Self::READS { Err(no_room()) } else { Ok(()) });
+        }
+        if let Some(offset) = self.offset
+            && i64::try_from(offset).is_err()
+        {
+            return Some(Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an offset in a file is at most i64::MAX",
+            )));
+        }
+        if !nature.seekable {
+            self.offset = None;
+        }
+        if self.offset.is_none() {
+            // Reads and writes of a stream do not wait for each other; those at one position do.
+            let lane = if nature.seekable {
+                Direction::Read
+            } else {
+                P::DIRECTION
+            };
+            self.turn = Some(Turn::new(&self.handle.cursor, lane));
+        }
+        None
+    }
+
+    /// Where the rest goes, as the kernel is told.
+    #[inline]
+    fn place(&self, nature: &Nature) -> u64 {
+        let start = match self.offset {
+            Some(offset) => offset,
+            None if !nature.seekable || (nature.appends && !Self::READS) => return CURSOR,
+            None => self.handle.position(),
+        };
+        start.saturating_add(self.moved as u64)
+    }
+
+    #[inline]
+    fn next_request(&mut self, nature: &Nature, flags: c_int) -> Request {
+        let place = self.place(nature);
+        self.payload
+            .request(self.handle.fd(), place, self.flags | flags)
+    }
+
+    /// Tries to do it here and now, as far as [`super::inline`] allows.
+    #[inline]
+    fn try_inline(&mut self, cx: &Context<'_>, nature: &Nature) -> Tried {
+        if nature.is_never_inline(P::DIRECTION) || self.flags != 0 {
+            return Tried::Queue;
+        }
+        let driver = driver::expect_current();
+        let handle = self.handle.clone();
+        let mut way = handle.way(nature, P::DIRECTION);
+        loop {
+            if way == Way::Never
+                || self.payload.left() > MOST_BYTES
+                || !handle.gate(P::DIRECTION, |gate| gate.admits(handle::now))
+            {
+                return Tried::Queue;
+            }
+            if !handle::allowance(|allowance| allowance.take(driver.turns())) {
+                cx.waker().wake_by_ref();
+                return Tried::GiveWay;
+            }
+            let asked = self.payload.left();
+            let result = if way == Way::Plain {
+                self.call_timed(nature)
+            } else {
+                self.call(nature, libc::RWF_NOWAIT)
+            };
+            match result {
+                Ok(0) => return Tried::Done(self.short()),
+                Ok(n) => {
+                    handle::allowance(|allowance| allowance.spend(n));
+                    handle.gate(P::DIRECTION, |gate| gate.hit());
+                    // SAFETY: the kernel has moved `n` bytes.
+                    unsafe { self.payload.advance(n) };
+                    self.moved += n;
+                    // A part that is short ends at the end of the file, or where the cache does.
+                    if n == asked && (!G::ALL || self.payload.left() == 0) {
+                        return Tried::Done(Ok(()));
+                    }
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => {
+                        handle.gate(P::DIRECTION, |gate| gate.missed());
+                        return Tried::Queue;
+                    }
+                    Some(libc::EINTR) => return Tried::Queue,
+                    // Some file systems say so with EINVAL; what is really invalid is found so again.
+                    Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) if way == Way::Nowait => {
+                        way = handle.decline(P::DIRECTION);
+                    }
+                    _ => return Tried::Done(self.failed(error)),
+                },
+            }
+        }
+    }
+
+    #[inline]
+    fn call(&mut self, nature: &Nature, flags: c_int) -> io::Result<usize> {
+        let request = self.next_request(nature, flags);
+        // SAFETY: REQUEST-MEMORY: the payload lives through the call.
+        let result = unsafe { request.perform() };
+        usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+    }
+
+    fn call_timed(&mut self, nature: &Nature) -> io::Result<usize> {
+        let before = handle::now();
+        let result = self.call(nature, 0);
+        let after = handle::now();
+        self.handle
+            .gate(P::DIRECTION, |gate| gate.took(after - before, after));
+        result
+    }
+
+    /// Nothing more comes, or is taken.
+    fn short(&self) -> io::Result<()> {
+        G::SHORT.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    /// A part that was moved before the error counts more: the error comes again.
+    fn failed(&mut self, error: io::Error) -> io::Result<()> {
+        if !G::ALL && self.moved > 0 {
+            return Ok(());
+        }
+        if error.raw_os_error() == Some(libc::EINVAL) && self.handle.nature().direct {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the file is open with O_DIRECT: the address of the buffer, the length and the offset must be multiples \
+                 of the block size of the device, 512 or 4096; AlignedBuf has the alignment",
+            ));
+        }
+        Err(error)
+    }
+
+    fn finish(self, result: io::Result<()>) -> BufResult<G::Output, P::Buffer> {
+        if self.turn.is_some() && self.moved > 0 {
+            let nature = self.handle.nature();
+            match self.place(&nature) {
+                CURSOR if nature.seekable => self.handle.adopt_position(),
+                CURSOR => {}
+                place => self.handle.set_position(place),
+            }
+        }
+        let moved = self.moved;
+        (
+            result.map(|()| G::output(moved)),
+            self.payload.into_buffer(),
+        )
+    }
+
+    /// Gives back what a read that nobody waits for took from a stream.
+    fn give_back(&mut self) {
+        if Self::READS && self.moved > 0 && !self.handle.nature().seekable {
+            self.handle.stash(self.payload.received());
+        }
+    }
+
+    /// Takes what dropped reads left. Whether that is all that was wanted.
+    fn take_stashed(&mut self) -> bool {
+        let (handle, payload) = (self.handle.clone(), &mut self.payload);
+        let mut taken = 0;
+        handle.unstash(|bytes| {
+            taken = payload.fill_from(bytes);
+            taken
+        });
+        self.moved += taken;
+        !G::ALL || self.payload.left() == 0
+    }
+}
+
+// SAFETY: OWNED: the request points to what the payload owns.
+unsafe impl<P: Payload, G: Goal> Operation for Transfer<P, G> {
+    type Output = BufResult<G::Output, P::Buffer>;
+
+    #[inline]
+    fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
+        let nature = self.handle.nature();
+        if !self.begun
+            && let Some(over) = self.begin(&nature)
+        {
+            return Prepare::Served(self.finish(over));
+        }
+        if let Some(turn) = &mut self.turn
+            && turn.poll(cx).is_pending()
+        {
+            return Prepare::Wait(self);
+        }
+        if Self::READS && self.handle.has_stash() && !nature.seekable && self.take_stashed() {
+            return Prepare::Served(self.finish(Ok(())));
+        }
+        if self.polling {
+            return Prepare::Submit(self);
+        }
+        match self.try_inline(cx, &nature) {
+            Tried::Done(result) => Prepare::Served(self.finish(result)),
+            Tried::GiveWay => Prepare::Wait(self),
+            Tried::Queue => Prepare::Submit(self),
+        }
+    }
+
+    #[inline]
+    fn request(&mut self) -> Request {
+        if self.polling {
+            return Request::Poll {
+                fd: self.handle.fd(),
+                events: match P::DIRECTION {
+                    Direction::Read => libc::POLLIN,
+                    Direction::Write => libc::POLLOUT,
+                },
+            };
+        }
+        if !Self::READS {
+            self.changing = Some(self.handle.change());
+        }
+        let nature = self.handle.nature();
+        self.next_request(&nature, 0)
+    }
+
+    #[inline]
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        self.changing = None;
+        if mem::take(&mut self.polling) {
+            return match completion.value() {
+                Ok(_) => Step::Again(self),
+                Err(error) => {
+                    let result = self.failed(error);
+                    Step::Done(self.finish(result))
+                }
+            };
+        }
+        let result = match completion.len() {
+            Ok(0) => self.short(),
+            Ok(n) => {
+                // SAFETY: the kernel has moved `n` bytes.
+                unsafe { self.payload.advance(n) };
+                self.moved += n;
+                if G::ALL && self.payload.left() > 0 {
+                    return Step::Again(self);
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Step::Again(self),
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && !self.handle.nature().regular =>
+            {
+                self.polling = true;
+                return Step::Again(self);
+            }
+            Err(error) => self.failed(error),
+        };
+        Step::Done(self.finish(result))
+    }
+
+    fn inherit(mut self, completion: Completion) {
+        if !self.polling
+            && Self::READS
+            && let Ok(n) = completion.len()
+        {
+            // SAFETY: the kernel has moved `n` bytes.
+            unsafe { self.payload.advance(n) };
+            self.moved += n;
+        }
+        self.give_back();
+    }
+
+    fn abandon(mut self) {
+        self.give_back();
+    }
+}
