@@ -210,7 +210,22 @@ impl Inner {
 
     #[cold]
     fn open_lent(&self) -> Option<Rc<BufRing>> {
-        let kernel = self.port.ring().filter(|ring| ring.rung().has_519());
+        let ring = match &self.port {
+            Port::Ring(kernel) if kernel.rung().has_519() => Self::register_lent(kernel),
+            Port::Ring(_) => None,
+            Port::Poller(poller) => {
+                let ring = BufRing::new(Take::Piecewise).ok();
+                poller.lend(ring.clone());
+                ring
+            }
+        };
+        // A refusal is for good: trying again at each receive would cost more than the private buffers.
+        let lent = ring.clone().map_or(Lent::Refused, Lent::Open);
+        *self.lent.borrow_mut() = lent;
+        ring
+    }
+
+    fn register_lent(kernel: &Ring) -> Option<Rc<BufRing>> {
         let register = |kernel: &Ring, take: Take| {
             let ring = BufRing::new(take).ok()?;
             // SAFETY: LENT-MEMORY: `lent` keeps the ring until it was unregistered in `drain`.
@@ -224,17 +239,11 @@ impl Inner {
             };
             registered.is_ok().then_some(ring)
         };
-        let ring = kernel.and_then(|kernel| {
-            let newer = kernel.rung().may_have_612();
-            newer
-                .then(|| register(kernel, Take::Piecewise))
-                .flatten()
-                .or_else(|| register(kernel, Take::Whole))
-        });
-        // A refusal is for good: trying again at each receive would cost more than the private buffers.
-        let lent = ring.clone().map_or(Lent::Refused, Lent::Open);
-        *self.lent.borrow_mut() = lent;
-        ring
+        let newer = kernel.rung().may_have_612();
+        newer
+            .then(|| register(kernel, Take::Piecewise))
+            .flatten()
+            .or_else(|| register(kernel, Take::Whole))
     }
 
     pub(crate) fn offload(&self, job: Box<dyn FnOnce() + Send>) {

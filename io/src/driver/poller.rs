@@ -24,10 +24,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backend::Pushed;
+use super::lend::BufRing;
 use super::request::{Needs, Request};
 use super::syscall::Timespec;
 use super::table::Completion;
@@ -42,6 +44,9 @@ const EVENTS: usize = 256;
 const UNASKED: u32 = 8;
 /// How long a connection to a Unix socket whose queue is full waits before it tries again: nothing reports that there is room.
 const RETRY: Duration = Duration::from_millis(2);
+
+/// The flag of a completion that says that the socket has more (`IORING_CQE_F_SOCK_NONEMPTY`).
+const MORE_THERE: u32 = 1 << 2;
 
 /// What a request that waits does next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,12 +94,18 @@ impl Waiting {
     /// # Safety
     ///
     /// REQUEST-MEMORY.
-    unsafe fn attempt(&mut self) -> Option<i32> {
+    unsafe fn attempt(&mut self, lent: Option<&BufRing>) -> Option<Completion> {
         loop {
             let result = match self.next {
                 Next::Connected => Request::connected(self.fd),
-                // SAFETY: the caller's promise.
-                Next::Attempt | Next::At(_) => unsafe { self.request.attempt() },
+                Next::Attempt | Next::At(_) => {
+                    if let Request::RecvLent { .. } = self.request {
+                        // SAFETY: the caller's promise.
+                        return unsafe { self.attempt_lent(lent?) };
+                    }
+                    // SAFETY: the caller's promise.
+                    unsafe { self.request.attempt() }
+                }
             };
             if result == -libc::EAGAIN {
                 return None;
@@ -105,8 +116,46 @@ impl Waiting {
                     self.request = rest;
                     self.moved += result;
                 }
-                None => return Some(self.outcome(result)),
+                None => return Some(Completion::new(self.outcome(result), self.flags(result))),
             }
+        }
+    }
+
+    /// Receives into a lent buffer.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    unsafe fn attempt_lent(&self, lent: &BufRing) -> Option<Completion> {
+        let mut room = 0;
+        let mut completion = lent.fill(|memory, len| {
+            room = len;
+            let flags = 0;
+            let receive = Request::Recv {
+                fd: self.fd,
+                memory,
+                len,
+                flags,
+                wait_first: false,
+            };
+            // SAFETY: the memory is the ring's to fill, and `len` bytes of it are there.
+            unsafe { receive.attempt() }
+        });
+        if completion.is_error(libc::EAGAIN) {
+            return None;
+        }
+        if u32::try_from(completion.result) == Ok(room) {
+            completion.flags |= MORE_THERE;
+        }
+        Some(completion)
+    }
+
+    /// What the ring would say about the socket: a receive that filled its buffer may have left more.
+    fn flags(&self, result: i32) -> u32 {
+        match self.request {
+            Request::Recv { len, .. } if u32::try_from(result) == Ok(len) => MORE_THERE,
+            Request::RecvMsg { .. } if result > 0 => MORE_THERE,
+            _ => 0,
         }
     }
 
@@ -146,6 +195,7 @@ pub(crate) struct Poller {
     queue: RefCell<VecDeque<(u64, Request)>>,
     capacity: usize,
     waits: RefCell<Waits>,
+    lent: RefCell<Option<Rc<BufRing>>>,
     done: RefCell<VecDeque<(u64, Completion)>>,
     unasked: Cell<u32>,
     /// Whether the kernel takes limits in nanoseconds (`epoll_pwait2`).
@@ -168,6 +218,7 @@ impl Poller {
             queue: RefCell::default(),
             capacity: usize::try_from(entries.clamp(1, 32768)).unwrap_or(1),
             waits: RefCell::default(),
+            lent: RefCell::default(),
             done: RefCell::default(),
             unasked: Cell::new(0),
             precise: Cell::new(true),
@@ -201,6 +252,11 @@ impl Poller {
     #[inline]
     pub(crate) fn has_completions(&self) -> bool {
         !self.done.borrow().is_empty()
+    }
+
+    /// Has receives that ask for a lent buffer take one of these.
+    pub(crate) fn lend(&self, ring: Option<Rc<BufRing>>) {
+        self.lent.replace(ring);
     }
 
     /// The number of requests that have not been tried yet.
@@ -245,7 +301,7 @@ impl Poller {
                     if let Request::Cancel { target } = request
                         && let Some(waiting) = waits.remove(target)
                     {
-                        self.finish(target, waiting.outcome(-libc::ECANCELED));
+                        self.finish_with(target, waiting.outcome(-libc::ECANCELED));
                     }
                 }
                 // `push` takes none of these.
@@ -263,13 +319,14 @@ impl Poller {
     /// Tries a request for the first time, and has it wait if need be.
     fn begin(&self, waits: &mut Waits, mut waiting: Waiting, try_first: bool, workers: &Workers) {
         let connects = matches!(waiting.request, Request::Connect { .. });
+        let lent = self.lent.borrow();
         if try_first {
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
-            match unsafe { waiting.attempt() } {
-                Some(result) if connects && result == -libc::EINPROGRESS => {
+            match unsafe { waiting.attempt(lent.as_deref()) } {
+                Some(done) if connects && done.is_error(libc::EINPROGRESS) => {
                     waiting.next = Next::Connected;
                 }
-                Some(result) => return self.finish(waiting.user_data, result),
+                Some(done) => return self.finish(waiting.user_data, done),
                 None if connects => {
                     return waits.insert_timed(waiting, Instant::now() + RETRY);
                 }
@@ -287,7 +344,7 @@ impl Poller {
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
             unsafe { workers.send(waiting.user_data, &waiting.request) };
         } else {
-            self.finish(waiting.user_data, -errno);
+            self.finish_with(waiting.user_data, -errno);
         }
     }
 
@@ -343,9 +400,12 @@ impl Poller {
         }
     }
 
-    fn finish(&self, user_data: u64, result: i32) {
-        let completion = Completion::new(result, 0);
+    fn finish(&self, user_data: u64, completion: Completion) {
         self.done.borrow_mut().push_back((user_data, completion));
+    }
+
+    fn finish_with(&self, user_data: u64, result: i32) {
+        self.finish(user_data, Completion::new(result, 0));
     }
 
     fn ask(
@@ -407,6 +467,7 @@ impl Poller {
             return;
         };
         watched.armed = 0;
+        let lent = self.lent.borrow();
         let always = libc::POLLERR | libc::POLLHUP;
         let mut next = watched.first;
         while let Some(slot) = next {
@@ -418,10 +479,10 @@ impl Poller {
                 continue;
             }
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
-            match unsafe { waiting.attempt() } {
-                Some(result) => {
+            match unsafe { waiting.attempt(lent.as_deref()) } {
+                Some(done) => {
                     waits.remove(waiting.user_data);
-                    self.finish(waiting.user_data, result);
+                    self.finish(waiting.user_data, done);
                 }
                 None => waits.slots[slot] = Some(waiting),
             }
@@ -442,7 +503,7 @@ impl Poller {
                 return;
             };
             waits.remove(waiting.user_data);
-            self.finish(waiting.user_data, -errno);
+            self.finish_with(waiting.user_data, -errno);
         }
     }
 
@@ -460,12 +521,12 @@ impl Poller {
                 continue;
             };
             if matches!(waiting.request, Request::Pause { .. }) {
-                self.finish(user_data, -libc::ETIME);
+                self.finish_with(user_data, -libc::ETIME);
                 continue;
             }
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
-            match unsafe { waiting.attempt() } {
-                Some(result) => self.finish(user_data, result),
+            match unsafe { waiting.attempt(None) } {
+                Some(done) => self.finish(user_data, done),
                 None => waits.insert_timed(waiting, now + RETRY),
             }
         }

@@ -108,6 +108,17 @@ impl Ledger {
         Some(u32::from(id) * self.len + start)
     }
 
+    /// A buffer in the ring, the preferred one if it is there, and how many of its bytes are booked. For those who fill buffers
+    /// in the kernel's stead.
+    pub(crate) fn room(&self, preferred: u16) -> Option<(u16, u32)> {
+        let filled = |id: u16| {
+            let buffer = self.buffers.get(usize::from(id))?;
+            (buffer.home == Home::Ring).then_some((id, buffer.filled))
+        };
+        let last = u16::try_from(self.buffers.len()).unwrap_or(u16::MAX);
+        filled(preferred).or_else(|| (0..last).find_map(filled))
+    }
+
     /// A piece has come back, whose first byte is at this place.
     #[inline]
     pub(crate) fn release(&mut self, place: u32) {

@@ -10,6 +10,8 @@
 //! it has data, and the next one goes on behind. So one buffer is large enough for bulk data and serves hundreds of small
 //! messages. Elsewhere each receive takes a whole buffer, and buffers are smaller.
 //!
+//! Where epoll is in use, the driver plays the kernel's part ([`BufRing::fill`]).
+//!
 //! What a completion says, in the kernel's words (`io_uring_register(2)`, and tried on 6.18):
 //!
 //! | completion of a receive | buffer named | `F_BUF_MORE` | what became of the buffer |
@@ -103,6 +105,8 @@ pub(crate) struct BufRing {
     take: Take,
     ledger: RefCell<Ledger>,
     tail: Cell<u16>,
+    /// The buffer that [`fill`](Self::fill) filled last.
+    current: Cell<u16>,
     /// Whether the kernel still reads the ring.
     open: Cell<bool>,
 }
@@ -134,6 +138,7 @@ impl BufRing {
             take,
             ledger: RefCell::new(Ledger::new(BUFFERS, take.buffer_len(), take.window())),
             tail: Cell::new(0),
+            current: Cell::new(0),
             open: Cell::new(true),
         });
         ring.supply(&mut ring.ledger.borrow_mut());
@@ -165,6 +170,26 @@ impl BufRing {
         let place = ledger.book(id, n, cqueue::buffer_more(completion.flags));
         completion.place = place.unwrap_or(Completion::NOWHERE);
         self.supply(&mut ledger);
+    }
+
+    /// Fills a piece of a buffer in the kernel's stead: `receive` gets the room, and returns how much of it is filled now, or a
+    /// negated error number. The completion is booked.
+    pub(crate) fn fill(&self, receive: impl FnOnce(*mut u8, u32) -> i32) -> Completion {
+        let mut ledger = self.ledger.borrow_mut();
+        let Some((id, filled)) = ledger.room(self.current.get()) else {
+            return Completion::new(-libc::ENOBUFS, 0);
+        };
+        self.current.set(id);
+        let len = self.take.buffer_len();
+        let start = u32::from(id) * len + filled;
+        let result = receive(self.at(start).as_ptr(), len - filled);
+        let mut completion = Completion::new(result, 0);
+        if let Ok(n @ 1..) = u32::try_from(result) {
+            let place = ledger.book(id, n, filled + n < len);
+            completion.place = place.unwrap_or(Completion::NOWHERE);
+            self.supply(&mut ledger);
+        }
+        completion
     }
 
     /// The bytes that a [booked](Self::book) completion brought; `None` if there are none.
