@@ -23,7 +23,8 @@
 //! | `ENOBUFS` | no | – | the ring is empty |
 //!
 //! The kernel does not say *where* in the buffer the bytes lie: that follows from the order of the completions. So they are
-//! booked when they are reaped, not when somebody polls for them.
+//! booked when they are reaped, not when somebody polls for them. (Before 6.16 the kernel itself could post a completion of a
+//! multishot receive ahead of an older one; so there are no multishot receives on such kernels.)
 //!
 //! Invariants:
 //!

@@ -51,7 +51,8 @@ pub(crate) enum Request {
         group: u16,
         wait_first: bool,
     },
-    /// Receives into provided buffers again and again, until it is cancelled or fails. Only for the ring.
+    /// Receives into provided buffers again and again, until it is cancelled or fails. Only for the ring, and there only of a
+    /// kernel that keeps the order of completions (6.16); elsewhere it fails with `EOPNOTSUPP`.
     RecvLentMany { fd: RawFd, group: u16 },
     /// Receives a message: several buffers, the sender's address, control data.
     RecvMsg {
