@@ -2,7 +2,7 @@
 //!
 //! Both return what the ring would: the result, or the negated error number.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
@@ -197,9 +197,7 @@ impl Request {
                     offset,
                     flags,
                 } => return transfer(Way::Write, fd, vectors, count, offset, flags, mode),
-                Self::Open { path, flags, mode } => {
-                    libc::open(path, flags | libc::O_CLOEXEC, mode) as libc::ssize_t
-                }
+                Self::Open { path, flags, mode } => open(path, flags, mode) as libc::ssize_t,
                 Self::Sync { fd, data_only } => {
                     let sync = if data_only {
                         libc::fdatasync
@@ -253,6 +251,29 @@ impl Request {
         };
         outcome(result as libc::ssize_t)
     }
+}
+
+/// Opens a file as the ring does: without waiting for the other end of a named pipe, which would keep a thread for ever.
+///
+/// # Safety
+///
+/// The path is a string that ends in zero.
+unsafe fn open(path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int {
+    let flags = flags | libc::O_CLOEXEC;
+    // SAFETY: the caller's promise.
+    let fd = unsafe { libc::open(path, flags | libc::O_NONBLOCK, mode) };
+    if fd >= 0 && flags & libc::O_NONBLOCK == 0 {
+        // SAFETY: no memory is passed.
+        let kept = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+        // SAFETY: no memory is passed.
+        unsafe { libc::fcntl(fd, libc::F_SETFL, kept & !libc::O_NONBLOCK) };
+    }
+    // Somebody has a lease on the file, and is being asked to give it up.
+    if fd < 0 && errno() == libc::EWOULDBLOCK {
+        // SAFETY: the caller's promise.
+        return unsafe { libc::open(path, flags, mode) };
+    }
+    fd
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
