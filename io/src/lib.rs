@@ -21,6 +21,9 @@ pub mod buf;
 pub mod driver;
 mod fork;
 pub mod fs;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lane;
 mod message;
 pub mod net;

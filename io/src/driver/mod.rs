@@ -50,6 +50,8 @@ pub(crate) use self::current::{current, expect_current};
 pub(crate) use self::inner::{Inner, Job};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::lend::Ledger;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
 use self::poller::Poller;
 #[allow(unused_imports)]

@@ -150,3 +150,96 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Books of four buffers of ten bytes, `window` of them in the ring.
+    fn open(window: u16) -> Ledger {
+        let mut ledger = Ledger::new(4, 10, window);
+        supplied(&mut ledger);
+        ledger
+    }
+
+    fn supplied(ledger: &mut Ledger) -> Vec<u16> {
+        std::iter::from_fn(|| ledger.supply()).collect()
+    }
+
+    #[test]
+    fn pieces_of_a_buffer_lie_one_behind_the_other() {
+        let mut ledger = open(2);
+        assert_eq!(ledger.book(1, 3, true), Some(10));
+        assert_eq!(ledger.book(0, 4, true), Some(0));
+        assert_eq!(ledger.book(1, 5, true), Some(13));
+        assert_eq!(ledger.book(1, 2, false), Some(18));
+    }
+
+    #[test]
+    fn a_buffer_comes_back_when_the_kernel_and_the_last_piece_let_go_of_it() {
+        for kernel_first in [true, false] {
+            let mut ledger = open(4);
+            ledger.book(0, 3, true);
+            ledger.book(0, 3, !kernel_first);
+            ledger.release(0);
+            assert_eq!(supplied(&mut ledger), []);
+            if kernel_first {
+                ledger.release(3);
+            } else {
+                ledger.release(3);
+                assert_eq!(supplied(&mut ledger), [], "the kernel may still write");
+                ledger.book(0, 0, false);
+            }
+            assert_eq!(supplied(&mut ledger), [0]);
+            assert_eq!(ledger.book(0, 1, true), Some(0), "from its start");
+        }
+    }
+
+    #[test]
+    fn a_completion_without_bytes_is_no_piece() {
+        let mut ledger = open(4);
+        assert_eq!(ledger.book(2, 0, false), Some(20));
+        assert_eq!(supplied(&mut ledger), [2]);
+    }
+
+    #[test]
+    fn the_buffer_used_last_serves_next_and_the_others_rest() {
+        let mut ledger = open(1);
+        for round in 0..20 {
+            assert_eq!(
+                ledger.book(round % 2, 10, false),
+                Some(u32::from(round % 2) * 10)
+            );
+            // The other one is supplied before the first comes back.
+            assert_eq!(supplied(&mut ledger), [(round + 1) % 2]);
+            ledger.release(u32::from(round % 2) * 10);
+        }
+    }
+
+    #[test]
+    fn each_receive_that_finds_the_ring_empty_widens_the_window() {
+        let mut ledger = open(1);
+        for id in 1..4 {
+            assert!(ledger.miss());
+            assert_eq!(supplied(&mut ledger), [id]);
+        }
+        for id in 0..4 {
+            ledger.book(id, 10, false);
+        }
+        assert!(!ledger.miss(), "all of them are lent");
+        ledger.release(30);
+        assert!(ledger.miss());
+        assert_eq!(supplied(&mut ledger), [3]);
+    }
+
+    #[test]
+    fn contradictions_change_nothing() {
+        let mut ledger = open(2);
+        ledger.book(0, 4, true);
+        for (id, n) in [(0, 7), (1, 11), (2, 1), (3, 0), (9, 1)] {
+            assert_eq!(ledger.book(id, n, false), None, "{n} bytes in {id}");
+        }
+        assert_eq!(ledger.book(0, 6, false), Some(4));
+        assert_eq!(ledger.book(0, 1, true), None, "it was done with it");
+    }
+}

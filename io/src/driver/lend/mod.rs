@@ -48,6 +48,9 @@ use io_uring::cqueue;
 use io_uring::types::BufRingEntry;
 
 pub use self::guard::BufGuard;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::ledger::Ledger;
+#[cfg(not(any(test, fuzzing)))]
 use self::ledger::Ledger;
 use super::table::Completion;
 
