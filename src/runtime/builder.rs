@@ -93,8 +93,7 @@ impl Builder {
     /// waits. For tests.
     ///
     /// Time does not jump over work that ends by itself: name look-ups, `spawn_blocking`, operations on files. It does jump
-    /// over what depends on others, such as a read from a socket. A pipe that is opened as a file counts as a file: while
-    /// nobody writes to it, time stands still.
+    /// over what depends on others, such as a read from a socket or a pipe.
     pub fn paused_clock(mut self, paused: bool) -> Self {
         self.paused_clock = paused;
         self
