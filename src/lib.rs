@@ -66,11 +66,11 @@ pub mod task {
 }
 
 pub mod io {
-    //! The traits of reading and writing with owned buffers, and the readiness of descriptors that have no type here.
+    //! The traits of reading and writing with owned buffers, the standard streams, and the readiness of other descriptors.
 
     pub use camshaft_io::{
         AsyncFd, AsyncFdReadyGuard, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufResult,
-        Interest, Ready, TryIoError,
+        Interest, Ready, Stderr, Stdin, Stdout, TryIoError, stderr, stdin, stdout,
     };
 }
 

@@ -31,10 +31,13 @@ mod offload;
 mod op;
 mod readiness;
 pub mod signal;
+mod sigpipe;
 mod socket;
+mod stdio;
 mod stream;
 mod traits;
 
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, Interest, Ready, TryIoError};
 pub use buf::BufResult;
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use traits::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -7,6 +7,7 @@
 )]
 
 pub mod sockets;
+pub mod standard;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
