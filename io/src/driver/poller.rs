@@ -107,7 +107,7 @@ impl Waiting {
                     unsafe { self.request.attempt() }
                 }
             };
-            if result == -libc::EAGAIN {
+            if result == -libc::EAGAIN && !self.request.is_hasty() {
                 return None;
             }
             let rest = u32::try_from(result).ok().filter(|n| *n > 0);

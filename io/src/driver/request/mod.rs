@@ -263,6 +263,16 @@ impl Request {
         }
     }
 
+    /// Whether it is to end with `EAGAIN` where it would have to wait.
+    pub(crate) fn is_hasty(&self) -> bool {
+        match self {
+            Self::Send { flags, .. } | Self::SendMsg { flags, .. } => {
+                flags & libc::MSG_DONTWAIT != 0
+            }
+            _ => false,
+        }
+    }
+
     /// What it needs before it can be tried without waiting.
     pub(crate) fn needs(&self) -> Needs {
         let ready = |fd, events, try_first| Needs::Ready {
