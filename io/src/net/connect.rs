@@ -1,20 +1,41 @@
 //! The operation that connects a socket.
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::SocketAddr as UnixAddr;
 
-use socket2::{Domain, Protocol, SockAddr, Socket as Raw, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as Raw, Type};
 
-use super::listen::PAUSE;
+use super::name::unix_to_system;
+use super::pause::{SHORT, pause};
 use crate::driver::{Completion, Request};
 use crate::op::{Op, Operation, Step};
 
-/// Connects a new socket to an address.
+/// Connects a new internet socket to an address.
 pub(super) async fn connect(address: impl Into<SockAddr>, kind: Type) -> io::Result<OwnedFd> {
     let address = address.into();
     let fd = socket(address.domain(), kind)?;
     connect_socket(fd, address).await
+}
+
+/// Connects a new Unix socket to an address.
+///
+/// That is done at once, or has to wait because the listener's queue is full, of which no event tells the end. Asked to wait
+/// for it, the ring tries a hundred times and then keeps a thread waiting, and a cancellation in between gets lost. So the
+/// system call is made here, and repeated after a pause.
+pub(super) async fn connect_unix(address: &UnixAddr, kind: Type) -> io::Result<OwnedFd> {
+    let address = unix_to_system(address)?;
+    let fd = socket(Domain::UNIX, kind.nonblocking())?;
+    let socket = SockRef::from(&fd);
+    while let Err(error) = socket.connect(&address) {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EAGAIN) => pause(&SHORT).await?,
+            _ => return Err(error),
+        }
+    }
+    socket.set_nonblocking(false)?;
+    Ok(fd)
 }
 
 /// Connects a socket to an address.
@@ -25,7 +46,6 @@ pub(super) fn connect_socket(
     Op::new(Connect {
         fd,
         address: Box::new(address),
-        pausing: false,
     })
 }
 
@@ -42,18 +62,13 @@ pub(super) fn socket(domain: Domain, kind: Type) -> io::Result<OwnedFd> {
 struct Connect {
     fd: OwnedFd,
     address: Box<SockAddr>,
-    /// The request in flight is the pause, not the connection.
-    pausing: bool,
 }
 
-// SAFETY: OWNED: the request points to the address, which lies in a box, or to a static.
+// SAFETY: OWNED: the request points to the address, which lies in a box.
 unsafe impl Operation for Connect {
     type Output = io::Result<OwnedFd>;
 
     fn request(&mut self) -> Request {
-        if self.pausing {
-            return Request::Pause { span: &PAUSE };
-        }
         Request::Connect {
             fd: self.fd.as_raw_fd(),
             address: self.address.as_ptr().cast(),
@@ -61,10 +76,7 @@ unsafe impl Operation for Connect {
         }
     }
 
-    fn complete(mut self, completion: Completion) -> Step<Self> {
-        if mem::take(&mut self.pausing) {
-            return Step::Again(self);
-        }
+    fn complete(self, completion: Completion) -> Step<Self> {
         match completion.value() {
             Ok(_) => Step::Done(Ok(self.fd)),
             // A signal interrupted the wait; the connection goes on and is waited for again.
@@ -72,11 +84,6 @@ unsafe impl Operation for Connect {
                 Step::Again(self)
             }
             Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Step::Done(Ok(self.fd)),
-            // The queue of a Unix listener is full, and no event will tell when it is not.
-            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) && self.address.is_unix() => {
-                self.pausing = true;
-                Step::Again(self)
-            }
             Err(error) => Step::Done(Err(error)),
         }
     }

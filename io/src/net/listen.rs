@@ -15,16 +15,11 @@ use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Type};
 
 use super::connect::socket;
 use super::name::Name;
-use crate::driver::{Completion, Request, Timespec};
+use super::pause;
+use crate::driver::{Completion, Request};
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::{Kind, Socket, new_fd};
-
-/// How long an operation waits before it tries again what the system has no room for now.
-pub(super) static PAUSE: Timespec = Timespec {
-    seconds: 0,
-    nanoseconds: 20_000_000,
-};
 
 /// The longest queue of connections that wait to be accepted; the system may cut it (`net.core.somaxconn`).
 pub(super) const BACKLOG: i32 = 4096;
@@ -123,7 +118,7 @@ unsafe impl<F: Family> Operation for Accept<F> {
 
     fn request(&mut self) -> Request {
         if self.pausing {
-            return Request::Pause { span: &PAUSE };
+            return Request::Pause { span: &pause::LONG };
         }
         self.peer.len = self.peer.storage.size_of();
         let peer = &raw mut *self.peer;

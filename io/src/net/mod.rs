@@ -19,6 +19,7 @@ mod incoming;
 mod listen;
 mod name;
 mod options;
+mod pause;
 mod ready;
 mod split;
 mod tcp;

@@ -13,15 +13,16 @@ use std::cell::Cell;
 use std::io;
 
 pub(super) use self::receive::{Arrival, Length, Receive, Shape, WithSender};
-pub(super) use self::send::{Order, Send};
+pub(super) use self::send::{Manner, Send};
+use crate::lane::Direction;
 use crate::message::Message;
 use crate::socket::Kind;
 
 /// The kind of a socket of whole messages.
 #[derive(Default)]
 pub(super) struct Datagrams {
-    /// The message of the last receive, which the next one uses again.
-    spare: Cell<Option<Box<Message>>>,
+    /// The messages of the last receive and the last send, which the next one uses again.
+    spare: [Cell<Option<Box<Message>>>; 2],
     /// Whether datagrams of one sender may arrive joined (`UDP_GRO`), and their length has to be asked for.
     pub(super) joined: Cell<bool>,
     /// Whether datagrams can be sent joined (`UDP_SEGMENT`); `None`: not known yet.
@@ -44,13 +45,14 @@ pub(super) enum Stashed {
 }
 
 impl Datagrams {
-    /// A message to receive with.
-    fn message(&self) -> Box<Message> {
-        self.spare.take().unwrap_or_else(Message::new)
+    /// A message to receive or to send with.
+    fn message(&self, direction: Direction) -> Box<Message> {
+        let spare = self.spare[direction as usize].take();
+        spare.unwrap_or_else(Message::new)
     }
 
-    /// Keeps a message for the next receive.
-    fn reuse(&self, message: Box<Message>) {
-        self.spare.set(Some(message));
+    /// Keeps a message for the next operation.
+    fn reuse(&self, direction: Direction, message: Box<Message>) {
+        self.spare[direction as usize].set(Some(message));
     }
 }

@@ -113,7 +113,7 @@ impl<B: IoBufMut, S: Shape> Receive<B, S> {
         let socket = self.turn.socket();
         let message = self.message.take().unwrap_or_else(Message::new);
         let arrival = Arrival::of(&message);
-        socket.kind.reuse(message);
+        socket.kind.reuse(Direction::Read, message);
         arrival
     }
 }
@@ -141,7 +141,9 @@ unsafe impl<B: IoBufMut, S: Shape> Operation for Receive<B, S> {
     #[inline]
     fn request(&mut self) -> Request {
         let socket = self.turn.socket();
-        let message = self.message.get_or_insert_with(|| socket.kind.message());
+        let message = self
+            .message
+            .get_or_insert_with(|| socket.kind.message(Direction::Read));
         let room = self.buf.room();
         message.set_buffer(room.cast().as_ptr(), transfer_len(room.len()) as usize);
         message.ask_name();

@@ -1,6 +1,7 @@
 //! A send of one message.
 
 use std::io;
+use std::mem;
 use std::rc::Rc;
 use std::task::Context;
 
@@ -11,23 +12,30 @@ use crate::buf::{BufResult, IoBuf};
 use crate::driver::{Completion, Request, transfer_len};
 use crate::lane::{Direction, Turn};
 use crate::message::Message;
+use crate::net::pause;
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::Socket;
 
-/// Whether a send waits for those before it.
+/// How a send waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::net) enum Order {
+pub(in crate::net) enum Manner {
+    /// For room in the socket.
     Free,
-    Kept,
+    /// For those before it, and then for room in the socket.
+    InOrder,
+    /// For room in a socket to which this one is not connected: no event tells of that, so it is tried again after a pause.
+    Retried,
 }
 
 /// A send of one message.
 pub(in crate::net) struct Send<B> {
     turn: Turn<Socket<Datagrams>>,
     buf: B,
-    order: Order,
+    manner: Manner,
     /// The message that names the target. `None`: to the peer that the socket is connected to.
     message: Option<Box<Message>>,
+    /// The request in flight is the pause, not the send.
+    pausing: bool,
 }
 
 impl<B: IoBuf> Send<B> {
@@ -35,17 +43,18 @@ impl<B: IoBuf> Send<B> {
         socket: &Rc<Socket<Datagrams>>,
         buf: B,
         target: Option<&SockAddr>,
-        order: Order,
+        manner: Manner,
     ) -> Self {
         let message = target.map(|target| {
-            let mut message = Message::new();
+            let mut message = socket.kind.message(Direction::Write);
             message.set_name(Some(target));
             message
         });
         Self {
             turn: Turn::new(socket, Direction::Write),
             buf,
-            order,
+            manner,
+            pausing: false,
             message,
         }
     }
@@ -58,7 +67,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
-        if self.order == Order::Kept && self.turn.poll(cx).is_pending() {
+        if self.manner == Manner::InOrder && self.turn.poll(cx).is_pending() {
             return Prepare::Wait(self);
         }
         Prepare::Submit(self)
@@ -66,7 +75,17 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn request(&mut self) -> Request {
+        if self.pausing {
+            return Request::Pause {
+                span: &pause::SHORT,
+            };
+        }
         let fd = self.turn.socket().raw();
+        let flags = if self.manner == Manner::Retried {
+            libc::MSG_DONTWAIT
+        } else {
+            0
+        };
         let bytes = self.buf.as_slice();
         let len = transfer_len(bytes.len());
         match &mut self.message {
@@ -74,25 +93,36 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
                 fd,
                 memory: bytes.as_ptr(),
                 len,
-                flags: 0,
+                flags,
             },
             Some(message) => {
                 message.set_buffer(bytes.as_ptr().cast_mut(), len as usize);
                 Request::SendMsg {
                     fd,
                     message: message.header(),
-                    flags: 0,
+                    flags,
                 }
             }
         }
     }
 
     #[inline]
-    fn complete(self, completion: Completion) -> Step<Self> {
-        match completion.len() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
-            result => Step::Done((result, self.buf)),
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        if mem::take(&mut self.pausing) {
+            return Step::Again(self);
         }
+        let result = completion.len();
+        match result.as_ref().err().and_then(io::Error::raw_os_error) {
+            Some(libc::EINTR) => return Step::Again(self),
+            Some(libc::EAGAIN) => {
+                self.pausing = true;
+                return Step::Again(self);
+            }
+            _ => {}
+        }
+        let socket = self.turn.socket();
+        (self.message.into_iter()).for_each(|it| socket.kind.reuse(Direction::Write, it));
+        Step::Done((result, self.buf))
     }
 
     /// It went out whole or not at all.

@@ -12,8 +12,8 @@ use socket2::{Domain, SockRef, Type};
 
 use super::credentials::credentials;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::net::connect::connect;
-use crate::net::datagram::{Datagrams, Length, Order, Receive, Send};
+use crate::net::connect::connect_unix;
+use crate::net::datagram::{Datagrams, Length, Manner, Receive, Send};
 use crate::net::handle::{self, handle, std_conversions};
 use crate::net::incoming::incoming;
 use crate::net::listen::{Accept, Family, Listening, listen};
@@ -65,7 +65,7 @@ impl UnixSeqpacket {
     ///
     /// # Panics
     ///
-    /// If polled outside of a camshaft runtime.
+    /// If polled outside of a camshaft runtime, and the queue is full.
     ///
     /// # Cancellation
     ///
@@ -94,7 +94,7 @@ impl UnixSeqpacket {
     }
 
     async fn connect_to(address: &SocketAddr) -> io::Result<Self> {
-        let fd = connect(unix_to_system(address)?, Type::SEQPACKET).await?;
+        let fd = connect_unix(address, Type::SEQPACKET).await?;
         Ok(Self::new(fd))
     }
 
@@ -123,7 +123,7 @@ impl UnixSeqpacket {
     ///
     /// Weak: the message may have been sent, whole. If not, it is not sent any more once the next send has begun.
     pub fn send<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> + use<'_, B> {
-        Op::new(Send::new(&self.socket, buf, None, Order::Kept))
+        Op::new(Send::new(&self.socket, buf, None, Manner::InOrder))
     }
 
     /// Receives a message into the room of a buffer: the spare capacity of a `Vec`, all of a `Box<[u8]>` or a slice. Returns how

@@ -11,9 +11,9 @@ use socket2::Type;
 
 use super::credentials::credentials;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
-use crate::net::connect::connect;
+use crate::net::connect::connect_unix;
 use crate::net::handle::{self, handle, std_conversions};
-use crate::net::name::{path_addr, unix_to_system};
+use crate::net::name::path_addr;
 use crate::net::options::options;
 use crate::net::ready::readiness;
 use crate::net::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
@@ -66,7 +66,7 @@ impl UnixStream {
     ///
     /// # Panics
     ///
-    /// If polled outside of a camshaft runtime.
+    /// If polled outside of a camshaft runtime, and the queue is full.
     ///
     /// # Cancellation
     ///
@@ -95,7 +95,7 @@ impl UnixStream {
     }
 
     async fn connect_to(address: &SocketAddr) -> io::Result<Self> {
-        let fd = connect(unix_to_system(address)?, Type::STREAM).await?;
+        let fd = connect_unix(address, Type::STREAM).await?;
         Ok(Self::new(fd))
     }
 
