@@ -66,11 +66,12 @@ pub mod task {
 }
 
 pub mod io {
-    //! The traits of reading and writing with owned buffers, the standard streams, and the readiness of other descriptors.
+    //! The traits of reading and writing with owned buffers, pipes, the standard streams, and the readiness of other descriptors.
 
     pub use camshaft_io::{
         AsyncFd, AsyncFdReadyGuard, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufResult,
-        Interest, Ready, Stderr, Stdin, Stdout, TryIoError, stderr, stdin, stdout,
+        Interest, PipeReader, PipeWriter, Ready, Stderr, Stdin, Stdout, TryIoError, pipe, stderr,
+        stdin, stdout,
     };
 }
 

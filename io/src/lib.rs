@@ -29,6 +29,7 @@ mod message;
 pub mod net;
 mod offload;
 mod op;
+mod pipe;
 mod readiness;
 pub mod signal;
 mod sigpipe;
@@ -39,5 +40,6 @@ mod traits;
 
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, Interest, Ready, TryIoError};
 pub use buf::BufResult;
+pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use traits::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
