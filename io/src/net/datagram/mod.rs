@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::io;
 
 pub(super) use self::receive::{Arrival, Length, Receive, Shape, WithSender};
-pub(super) use self::send::{Manner, Send};
+pub(super) use self::send::{Room, Send};
 use crate::lane::Direction;
 use crate::message::Message;
 use crate::socket::Kind;

@@ -16,26 +16,31 @@ use crate::net::pause;
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::Socket;
 
-/// How a send waits.
+/// What a send waits for when there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::net) enum Manner {
-    /// For room in the socket.
-    Free,
-    /// For those before it, and then for room in the socket.
-    InOrder,
-    /// For room in a socket to which this one is not connected: no event tells of that, so it is tried again after a pause.
-    Retried,
+pub(in crate::net) enum Room {
+    /// For room in the socket; the driver does it.
+    Driver,
+    /// For room in the socket and at the peer that it is connected to.
+    ///
+    /// The ring must not do that for Unix sockets: when it tries again, it takes the bytes for sent that the first try had
+    /// copied before it found no room, and sends an empty message (Linux 6.18).
+    Connected,
+    /// For room at a peer to which the socket is not connected: no event tells of that, so it is tried again after a pause.
+    Elsewhere,
 }
 
 /// A send of one message.
 pub(in crate::net) struct Send<B> {
     turn: Turn<Socket<Datagrams>>,
     buf: B,
-    manner: Manner,
+    room: Room,
+    /// Whether it waits for the sends before it.
+    in_order: bool,
     /// The message that names the target. `None`: to the peer that the socket is connected to.
     message: Option<Box<Message>>,
-    /// The request in flight is the pause, not the send.
-    pausing: bool,
+    /// The request in flight is the wait for room, not the send.
+    waiting: bool,
 }
 
 impl<B: IoBuf> Send<B> {
@@ -43,7 +48,7 @@ impl<B: IoBuf> Send<B> {
         socket: &Rc<Socket<Datagrams>>,
         buf: B,
         target: Option<&SockAddr>,
-        manner: Manner,
+        room: Room,
     ) -> Self {
         let message = target.map(|target| {
             let mut message = socket.kind.message(Direction::Write);
@@ -53,10 +58,17 @@ impl<B: IoBuf> Send<B> {
         Self {
             turn: Turn::new(socket, Direction::Write),
             buf,
-            manner,
-            pausing: false,
+            room,
+            in_order: false,
+            waiting: false,
             message,
         }
+    }
+
+    /// Has it wait for the sends before it.
+    pub(in crate::net) fn in_order(mut self) -> Self {
+        self.in_order = true;
+        self
     }
 }
 
@@ -67,7 +79,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn prepare(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
-        if self.manner == Manner::InOrder && self.turn.poll(cx).is_pending() {
+        if self.in_order && self.turn.poll(cx).is_pending() {
             return Prepare::Wait(self);
         }
         Prepare::Submit(self)
@@ -75,16 +87,19 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn request(&mut self) -> Request {
-        if self.pausing {
-            return Request::Pause {
-                span: &pause::SHORT,
-            };
-        }
         let fd = self.turn.socket().raw();
-        let flags = if self.manner == Manner::Retried {
-            libc::MSG_DONTWAIT
-        } else {
-            0
+        let flags = match self.room {
+            Room::Driver => 0,
+            Room::Connected if self.waiting => {
+                let events = libc::POLLOUT;
+                return Request::Poll { fd, events };
+            }
+            Room::Elsewhere if self.waiting => {
+                return Request::Pause {
+                    span: &pause::SHORT,
+                };
+            }
+            Room::Connected | Room::Elsewhere => libc::MSG_DONTWAIT,
         };
         let bytes = self.buf.as_slice();
         let len = transfer_len(bytes.len());
@@ -108,14 +123,14 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     #[inline]
     fn complete(mut self, completion: Completion) -> Step<Self> {
-        if mem::take(&mut self.pausing) {
+        if mem::take(&mut self.waiting) {
             return Step::Again(self);
         }
         let result = completion.len();
         match result.as_ref().err().and_then(io::Error::raw_os_error) {
             Some(libc::EINTR) => return Step::Again(self),
             Some(libc::EAGAIN) => {
-                self.pausing = true;
+                self.waiting = true;
                 return Step::Again(self);
             }
             _ => {}

@@ -13,7 +13,7 @@ use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::net::ToSocketAddrs;
 use crate::net::addr::{addresses, first, resolve};
 use crate::net::connect::socket;
-use crate::net::datagram::{Datagrams, Length, Manner, Receive, Send, WithSender};
+use crate::net::datagram::{Datagrams, Length, Receive, Room, Send, WithSender};
 use crate::net::handle::{self, handle, std_conversions};
 use crate::net::options::options;
 use crate::net::ready::readiness;
@@ -115,7 +115,7 @@ impl UdpSocket {
     ///
     /// Weak: the datagram may have been sent, whole.
     pub fn send<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> + use<'_, B> {
-        Op::new(Send::new(&self.socket, buf, None, Manner::Free))
+        Op::new(Send::new(&self.socket, buf, None, Room::Driver))
     }
 
     /// Sends a datagram to an address; to the first, if it stands for several. Returns its length.
@@ -143,7 +143,7 @@ impl UdpSocket {
                 Ok(found) => found.map(SockAddr::from).next(),
                 Err(error) => return (Err(error), buf),
             };
-            Op::new(Send::new(&self.socket, buf, target.as_ref(), Manner::Free)).await
+            Op::new(Send::new(&self.socket, buf, target.as_ref(), Room::Driver)).await
         }
     }
 

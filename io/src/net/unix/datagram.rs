@@ -13,7 +13,7 @@ use socket2::{Domain, SockAddr, SockRef, Type};
 use super::credentials::credentials;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::net::connect::socket;
-use crate::net::datagram::{Datagrams, Length, Manner, Receive, Send, WithSender};
+use crate::net::datagram::{Datagrams, Length, Receive, Room, Send, WithSender};
 use crate::net::handle::{self, handle, std_conversions};
 use crate::net::name::{bound, path_addr, unix_to_system};
 use crate::net::options::options;
@@ -126,7 +126,7 @@ impl UnixDatagram {
     ///
     /// Weak: the datagram may have been sent, whole.
     pub fn send<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> + use<'_, B> {
-        Op::new(Send::new(&self.socket, buf, None, Manner::Free))
+        Op::new(Send::new(&self.socket, buf, None, Room::Connected))
     }
 
     /// Sends a datagram to a socket file, and waits while its queue is full. Returns its length.
@@ -180,7 +180,7 @@ impl UnixDatagram {
     ) -> BufResult<usize, B> {
         match target {
             Ok(target) => {
-                Op::new(Send::new(&self.socket, buf, Some(&target), Manner::Retried)).await
+                Op::new(Send::new(&self.socket, buf, Some(&target), Room::Elsewhere)).await
             }
             Err(error) => (Err(error), buf),
         }

@@ -13,7 +13,7 @@ use socket2::{Domain, SockRef, Type};
 use super::credentials::credentials;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::net::connect::connect_unix;
-use crate::net::datagram::{Datagrams, Length, Manner, Receive, Send};
+use crate::net::datagram::{Datagrams, Length, Receive, Room, Send};
 use crate::net::handle::{self, handle, std_conversions};
 use crate::net::incoming::incoming;
 use crate::net::listen::{Accept, Family, Listening, listen};
@@ -123,7 +123,7 @@ impl UnixSeqpacket {
     ///
     /// Weak: the message may have been sent, whole. If not, it is not sent any more once the next send has begun.
     pub fn send<B: IoBuf>(&self, buf: B) -> impl Future<Output = BufResult<usize, B>> + use<'_, B> {
-        Op::new(Send::new(&self.socket, buf, None, Manner::InOrder))
+        Op::new(Send::new(&self.socket, buf, None, Room::Connected).in_order())
     }
 
     /// Receives a message into the room of a buffer: the spare capacity of a `Vec`, all of a `Box<[u8]>` or a slice. Returns how
