@@ -20,177 +20,36 @@
 //!
 //! It does no work that may wait for a disk: that goes to [`super::workers`].
 
+mod epoll;
+mod waits;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::epoll::{EVENTS, Epoll, poll_bits};
+use self::waits::{Next, Waiting, Waits};
 use super::backend::Pushed;
 use super::lend::BufRing;
 use super::request::{Needs, Request};
-use super::syscall::Timespec;
 use super::table::Completion;
 use super::unpark::Unparker;
 use super::workers::Workers;
 
 /// The token of the unparker's eventfd; those of descriptors are below.
 const UNPARKED: u64 = u64::MAX;
-/// The most events that one system call reports. What is left is reported by the next.
-const EVENTS: usize = 256;
 /// After this many enters that had no need to ask the kernel for events, because something was done anyway, it is asked.
 const UNASKED: u32 = 8;
 /// How long a connection to a Unix socket whose queue is full waits before it tries again: nothing reports that there is room.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// The flag of a completion that says that the socket has more (`IORING_CQE_F_SOCK_NONEMPTY`).
-const MORE_THERE: u32 = 1 << 2;
-
-/// What a request that waits does next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Tries when its descriptor is ready.
-    Attempt,
-    /// Asks how the connection attempt went when the socket is writable.
-    Connected,
-    /// Ends, or tries again, at a time.
-    At(Instant),
-}
-
-#[derive(Clone, Copy)]
-struct Waiting {
-    user_data: u64,
-    request: Request,
-    fd: RawFd,
-    events: i16,
-    next: Next,
-    /// How much of a send that has to be whole was sent.
-    moved: i32,
-    /// The next one that waits for the same descriptor.
-    link: Option<usize>,
-}
-
-impl Waiting {
-    fn new(user_data: u64, request: Request) -> Self {
-        let (fd, events) = match request.needs() {
-            Needs::Ready { fd, events, .. } => (fd, events),
-            _ => (-1, 0),
-        };
-        Self {
-            user_data,
-            request,
-            fd,
-            events,
-            next: Next::Attempt,
-            moved: 0,
-            link: None,
-        }
-    }
-
-    /// Tries it. `None`: it has to wait, or to wait on.
-    ///
-    /// # Safety
-    ///
-    /// REQUEST-MEMORY.
-    unsafe fn attempt(&mut self, lent: Option<&BufRing>) -> Option<Completion> {
-        loop {
-            let result = match self.next {
-                Next::Connected => Request::connected(self.fd),
-                Next::Attempt | Next::At(_) => {
-                    if let Request::RecvLent { .. } = self.request {
-                        // SAFETY: the caller's promise.
-                        return unsafe { self.attempt_lent(lent?) };
-                    }
-                    // SAFETY: the caller's promise.
-                    unsafe { self.request.attempt() }
-                }
-            };
-            if result == -libc::EAGAIN && !self.request.is_hasty() {
-                return None;
-            }
-            let rest = u32::try_from(result).ok().filter(|n| *n > 0);
-            match rest.and_then(|n| self.request.rest_after(n)) {
-                Some(rest) => {
-                    self.request = rest;
-                    self.moved += result;
-                }
-                None => return Some(Completion::new(self.outcome(result), self.flags(result))),
-            }
-        }
-    }
-
-    /// Receives into a lent buffer.
-    ///
-    /// # Safety
-    ///
-    /// REQUEST-MEMORY.
-    unsafe fn attempt_lent(&self, lent: &BufRing) -> Option<Completion> {
-        let mut room = 0;
-        let mut completion = lent.fill(|memory, len| {
-            room = len;
-            let flags = 0;
-            let receive = Request::Recv {
-                fd: self.fd,
-                memory,
-                len,
-                flags,
-                wait_first: false,
-            };
-            // SAFETY: the memory is the ring's to fill, and `len` bytes of it are there.
-            unsafe { receive.attempt() }
-        });
-        if completion.is_error(libc::EAGAIN) {
-            return None;
-        }
-        if u32::try_from(completion.result) == Ok(room) {
-            completion.flags |= MORE_THERE;
-        }
-        Some(completion)
-    }
-
-    /// What the ring would say about the socket: a receive that filled its buffer may have left more.
-    fn flags(&self, result: i32) -> u32 {
-        match self.request {
-            Request::Recv { len, .. } if u32::try_from(result) == Ok(len) => MORE_THERE,
-            Request::RecvMsg { .. } if result > 0 => MORE_THERE,
-            _ => 0,
-        }
-    }
-
-    /// What a result means after some was sent before.
-    fn outcome(&self, result: i32) -> i32 {
-        match (self.moved, result) {
-            (0, _) => result,
-            (moved, ..0) => moved,
-            (moved, _) => moved + result,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Watched {
-    first: Option<usize>,
-    /// The events that the kernel will report; zero if unknown.
-    armed: i16,
-    /// Whether the epoll had the descriptor when it was last armed: a guess that decides which call is tried first.
-    added: bool,
-}
-
-#[derive(Default)]
-struct Waits {
-    /// By the low half of the user data, which is a slot of the driver's table.
-    slots: Vec<Option<Waiting>>,
-    /// By descriptor.
-    watched: Vec<Watched>,
-    times: BTreeSet<(Instant, u64)>,
-    count: usize,
-}
-
 /// An epoll, and what waits in it.
 pub(crate) struct Poller {
-    epoll: OwnedFd,
+    epoll: Epoll,
     unparker: Arc<Unparker>,
     queue: RefCell<VecDeque<(u64, Request)>>,
     capacity: usize,
@@ -198,22 +57,13 @@ pub(crate) struct Poller {
     lent: RefCell<Option<Rc<BufRing>>>,
     done: RefCell<VecDeque<(u64, Completion)>>,
     unasked: Cell<u32>,
-    /// Whether the kernel takes limits in nanoseconds (`epoll_pwait2`).
-    precise: Cell<bool>,
     enters: Cell<u64>,
 }
 
 impl Poller {
     pub(crate) fn new(unparker: &Arc<Unparker>, entries: u32) -> io::Result<Self> {
-        // SAFETY: no memory is passed.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a new descriptor that nobody else owns.
-        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
         let poller = Self {
-            epoll,
+            epoll: Epoll::new()?,
             unparker: unparker.clone(),
             queue: RefCell::default(),
             capacity: usize::try_from(entries.clamp(1, 32768)).unwrap_or(1),
@@ -221,10 +71,9 @@ impl Poller {
             lent: RefCell::default(),
             done: RefCell::default(),
             unasked: Cell::new(0),
-            precise: Cell::new(true),
             enters: Cell::new(0),
         };
-        let watch = poller.control(
+        let watch = poller.epoll.control(
             libc::EPOLL_CTL_ADD,
             unparker.as_raw_fd(),
             libc::POLLIN,
@@ -374,7 +223,7 @@ impl Poller {
         self.unasked.set(0);
         self.enters.set(self.enters.get() + 1);
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
-        let count = self.ask(&mut events, limit)?;
+        let count = self.epoll.ask(&mut events, limit)?;
         for event in &events[..count] {
             let token = event.u64;
             if token == UNPARKED {
@@ -406,58 +255,6 @@ impl Poller {
 
     fn finish_with(&self, user_data: u64, result: i32) {
         self.finish(user_data, Completion::new(result, 0));
-    }
-
-    fn ask(
-        &self,
-        events: &mut [libc::epoll_event; EVENTS],
-        limit: Option<Duration>,
-    ) -> io::Result<usize> {
-        let most = EVENTS.try_into().unwrap_or(i32::MAX);
-        let mut count = -1;
-        if self.precise.get() {
-            let spec = limit.map(Timespec::from);
-            let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-            // SAFETY: the kernel writes as many events as there is room for, and reads the limit, which outlives the call.
-            let result = unsafe {
-                libc::syscall(
-                    libc::SYS_epoll_pwait2,
-                    self.epoll.as_raw_fd(),
-                    events.as_mut_ptr(),
-                    most,
-                    spec,
-                    std::ptr::null::<libc::sigset_t>(),
-                    0_usize,
-                )
-            };
-            count = i32::try_from(result).unwrap_or(-1);
-            if count < 0 {
-                let error = io::Error::last_os_error();
-                match error.raw_os_error() {
-                    Some(libc::EINTR) => return Ok(0),
-                    // Before 5.11, or behind a filter that does not know it.
-                    Some(libc::ENOSYS | libc::EPERM) => self.precise.set(false),
-                    _ => return Err(error),
-                }
-            }
-        }
-        if !self.precise.get() {
-            // Rounded up: never earlier than asked.
-            let millis = limit.map_or(-1, |limit| {
-                i32::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-            });
-            // SAFETY: the kernel writes as many events as there is room for.
-            count = unsafe {
-                libc::epoll_wait(self.epoll.as_raw_fd(), events.as_mut_ptr(), most, millis)
-            };
-        }
-        match usize::try_from(count) {
-            Ok(count) => Ok(count),
-            Err(_) => match io::Error::last_os_error() {
-                error if error.raw_os_error() == Some(libc::EINTR) => Ok(0),
-                error => Err(error),
-            },
-        }
     }
 
     /// A descriptor is ready: tries what waits for it.
@@ -542,7 +339,10 @@ impl Poller {
             return 0;
         }
         let token = u64::try_from(fd).unwrap_or(UNPARKED);
-        let control = |operation| self.control(operation, fd, wanted, libc::EPOLLONESHOT, token);
+        let control = |operation| {
+            self.epoll
+                .control(operation, fd, wanted, libc::EPOLLONESHOT, token)
+        };
         let (first, second, other) = if watched.added {
             (libc::EPOLL_CTL_MOD, libc::EPOLL_CTL_ADD, libc::ENOENT)
         } else {
@@ -556,130 +356,4 @@ impl Poller {
         watched.armed = if errno == 0 { wanted } else { 0 };
         errno
     }
-
-    fn control(&self, operation: i32, fd: RawFd, events: i16, flags: i32, token: u64) -> i32 {
-        let mut event = libc::epoll_event {
-            events: poll_bits(events) | flags.cast_unsigned(),
-            u64: token,
-        };
-        // SAFETY: the kernel reads one event.
-        let result =
-            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) };
-        if result == 0 {
-            return 0;
-        }
-        io::Error::last_os_error()
-            .raw_os_error()
-            .unwrap_or(libc::EIO)
-    }
-}
-
-impl Waits {
-    fn watched(&mut self, fd: RawFd) -> Option<&mut Watched> {
-        self.watched.get_mut(usize::try_from(fd).ok()?)
-    }
-
-    fn get(&self, user_data: u64) -> Option<Waiting> {
-        let waiting = (*self.slots.get(slot_of(user_data))?)?;
-        (waiting.user_data == user_data).then_some(waiting)
-    }
-
-    fn insert(&mut self, mut waiting: Waiting) {
-        if let Ok(fd) = usize::try_from(waiting.fd) {
-            if self.watched.len() <= fd {
-                self.watched.resize(fd + 1, Watched::default());
-            }
-            // At the end: first come, first tried.
-            waiting.link = None;
-            let slot = slot_of(waiting.user_data);
-            match self.last_of(waiting.fd) {
-                Some(last) => {
-                    if let Some(last) = &mut self.slots[last] {
-                        last.link = Some(slot);
-                    }
-                }
-                None => self.watched[fd].first = Some(slot),
-            }
-        }
-        self.put(waiting);
-    }
-
-    fn insert_timed(&mut self, mut waiting: Waiting, at: Instant) {
-        waiting.next = Next::At(at);
-        self.times.insert((at, waiting.user_data));
-        self.put(waiting);
-    }
-
-    fn put(&mut self, waiting: Waiting) {
-        let slot = slot_of(waiting.user_data);
-        if self.slots.len() <= slot {
-            self.slots.resize(slot + 1, None);
-        }
-        self.slots[slot] = Some(waiting);
-        self.count += 1;
-    }
-
-    fn last_of(&self, fd: RawFd) -> Option<usize> {
-        let mut last = self.watched.get(usize::try_from(fd).ok()?)?.first?;
-        while let Some(next) = self.slots[last].and_then(|waiting| waiting.link) {
-            last = next;
-        }
-        Some(last)
-    }
-
-    /// Takes a request out. `None` if it is not here.
-    fn remove(&mut self, user_data: u64) -> Option<Waiting> {
-        let waiting = self.get(user_data)?;
-        let slot = slot_of(user_data);
-        self.count -= 1;
-        self.slots[slot] = None;
-        if let Next::At(at) = waiting.next {
-            self.times.remove(&(at, user_data));
-        } else {
-            self.unlink(slot, &waiting);
-        }
-        Some(waiting)
-    }
-
-    /// Takes a request off the list of its descriptor.
-    fn unlink(&mut self, slot: usize, waiting: &Waiting) {
-        let Some(watched) = self.watched(waiting.fd) else {
-            return;
-        };
-        // The kernel may report what nobody waits for any more, once. ARMED.
-        watched.armed = 0;
-        if watched.first == Some(slot) {
-            watched.first = waiting.link;
-            return;
-        }
-        let mut next = watched.first;
-        while let Some(before) = next.and_then(|slot| self.slots[slot].as_mut()) {
-            if before.link == Some(slot) {
-                before.link = waiting.link;
-                return;
-            }
-            next = before.link;
-        }
-    }
-
-    /// The events that any request waits for on a descriptor.
-    fn wanted(&mut self, fd: RawFd) -> i16 {
-        let mut next = self.watched(fd).and_then(|watched| watched.first);
-        let mut wanted = 0;
-        while let Some(waiting) = next.and_then(|slot| self.slots[slot]) {
-            wanted |= waiting.events;
-            next = waiting.link;
-        }
-        wanted
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
-fn slot_of(user_data: u64) -> usize {
-    user_data as u32 as usize
-}
-
-/// The bits of `poll` and of `epoll` are the same.
-fn poll_bits(events: i16) -> u32 {
-    u32::from(events.cast_unsigned())
 }

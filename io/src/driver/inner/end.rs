@@ -1,0 +1,61 @@
+//! The end of a driver: nothing is freed that the kernel may still write to.
+//!
+//! Invariant: LAST-WORD, see [`crate::driver`].
+
+use std::mem;
+use std::time::{Duration, Instant};
+
+use super::lent::Lent;
+use super::{DRAIN_LIMIT, Inner};
+use crate::driver::lend::BufRing;
+
+impl Inner {
+    /// Prepares the end in the one order that is safe: cancel, wait, unregister; closing comes last, with the drop.
+    /// `false`: the kernel may still write to the memory of some operations, so all of it has to stay (LAST-WORD).
+    pub(in crate::driver) fn drain(&self) -> bool {
+        self.cancels
+            .replace_with(|_| self.table.borrow().keys_in_flight().collect());
+        let begin = Instant::now();
+        while self.table.borrow().in_flight() > 0 {
+            let waited = self.submit_and_wait(true, Some(Duration::from_millis(50)));
+            self.inherit();
+            if waited.is_err() || begin.elapsed() > DRAIN_LIMIT {
+                self.report_leak();
+                return false;
+            }
+        }
+        if let Lent::Open(lent) = self.lent.replace(Lent::Refused) {
+            let unregistered = self
+                .port
+                .ring()
+                .map(|ring| ring.unregister_buffers(BufRing::GROUP));
+            lent.close();
+            if let Some(Err(_)) = unregistered {
+                mem::forget(lent);
+            }
+        }
+        self.wake();
+        true
+    }
+
+    #[cold]
+    fn report_leak(&self) {
+        let stuck = self.table.borrow().in_flight();
+        eprintln!(
+            "camshaft: the kernel has not finished {stuck} operations at shutdown; their buffers and the ring are \
+             leaked"
+        );
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A driver that was dropped without `shutdown` (its owner panicked, say) must not free what the kernel uses.
+        // Nor may one whose last wakes submitted something.
+        let busy = self.table.get_mut().in_flight() > 0;
+        if busy && !self.is_forked() && !self.drain() {
+            mem::forget(self.table.take());
+            mem::forget(self.lent.take());
+        }
+    }
+}

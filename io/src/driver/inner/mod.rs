@@ -1,0 +1,234 @@
+//! What the clones of a driver share, and what they do to it.
+//!
+//! Invariants: NO-BORROW and LAST-WORD, see [`super`].
+
+mod end;
+mod lent;
+mod turn;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use self::lent::Lent;
+use super::Stats;
+use super::backend::{Port, Pushed};
+use super::ladder::Report;
+use super::request::Request;
+use super::table::{Completion, Disowned, Heir, Key, Polled, Sink, Table};
+use super::unpark::Unparker;
+use super::workers::Workers;
+use crate::fork;
+
+/// Completions of cancellations: nobody waits for them.
+const IGNORED: u64 = u64::MAX;
+/// Completions of the watch on the unparker's eventfd.
+const UNPARKED: u64 = u64::MAX - 1;
+/// How long the end of a driver waits for the kernel to let go of its memory.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How often a full queue is handed to the kernel before the submitter has to wait for its turn.
+const FLUSHES: usize = 2;
+
+/// Who gets a completion that nobody waits for.
+pub(super) enum Taker {
+    Heir(Heir),
+    Sink(Rc<dyn Sink>),
+}
+
+pub(crate) struct Inner {
+    pub(super) port: Port,
+    pub(super) workers: Workers,
+    pub(super) table: RefCell<Table>,
+    pub(super) wakes: RefCell<VecDeque<Waker>>,
+    pub(super) takers: RefCell<VecDeque<(Taker, Completion)>>,
+    /// Submitters that found the queue full even after it was flushed.
+    pub(super) waiters: RefCell<Vec<Waker>>,
+    /// Cancellations that found the queue full. At most one for each operation in flight.
+    pub(super) cancels: RefCell<VecDeque<Key>>,
+    pub(super) lent: RefCell<Lent>,
+    pub(super) unparker: Arc<Unparker>,
+    pub(super) watching: Cell<bool>,
+    pub(super) closed: Cell<bool>,
+    /// How often completions were looked for; see [`Inner::turns`].
+    pub(super) turns: Cell<u32>,
+    /// The fork generation that it was made in; see [`fork`].
+    pub(super) generation: u32,
+    pub(super) stats: Cell<Stats>,
+    /// Jobs given to `offload` whose waiters have not been woken yet.
+    pub(super) jobs: Arc<AtomicUsize>,
+    /// The user data of the operations in flight that end by themselves, if anybody wants to know of them.
+    pub(super) works: RefCell<Option<HashSet<u64>>>,
+    pub(super) report: Report,
+}
+
+impl Inner {
+    #[inline]
+    pub(super) fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
+    /// Hands a request over. `Pending`: the queue is full, and the waker will be called when there is room.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    #[inline]
+    pub(crate) unsafe fn submit(&self, request: &Request, cx: &Context<'_>) -> Poll<Key> {
+        let waker = cx.waker().clone();
+        let key = self.table.borrow_mut().insert(waker);
+        // SAFETY: the caller's promise.
+        if unsafe { self.hand_over(key, request) } {
+            return Poll::Ready(key);
+        }
+        let waker = self.table.borrow_mut().retract(key);
+        self.waiters.borrow_mut().extend(waker);
+        Poll::Pending
+    }
+
+    /// Hands over a request that will have many completions, all for the sink. `None`: the queue is full, and the waker will
+    /// be called when there is room.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY, until the last completion.
+    pub(crate) unsafe fn flow(
+        &self,
+        request: &Request,
+        sink: Rc<dyn Sink>,
+        cx: &Context<'_>,
+    ) -> Option<Key> {
+        let key = self.table.borrow_mut().insert_flow(sink);
+        // SAFETY: the caller's promise.
+        if unsafe { self.hand_over(key, request) } {
+            return Some(key);
+        }
+        self.table.borrow_mut().retract(key);
+        self.waiters.borrow_mut().push(cx.waker().clone());
+        None
+    }
+
+    /// Has a flow end soon. Its sink gets what comes until then, and the last completion in any case.
+    pub(crate) fn stop(&self, key: Key) {
+        if self.table.borrow().is_flowing(key) {
+            self.cancels.borrow_mut().push_back(key);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY.
+    #[inline]
+    unsafe fn hand_over(&self, key: Key, request: &Request) -> bool {
+        let user_data = key.user_data();
+        // SAFETY: the caller's promise.
+        let mut pushed = unsafe { self.port.push(user_data, request) };
+        if pushed == Pushed::Full {
+            self.make_room();
+            // SAFETY: the caller's promise; the first push took nothing.
+            pushed = unsafe { self.port.push(user_data, request) };
+        }
+        match pushed {
+            Pushed::Taken => {}
+            Pushed::Full => return false,
+            // SAFETY: the caller's promise.
+            Pushed::Unsupported => unsafe { self.workers.send(user_data, request) },
+        }
+        self.count(|stats| stats.submitted += 1);
+        if request.ends_by_itself()
+            && let Some(works) = &mut *self.works.borrow_mut()
+        {
+            works.insert(user_data);
+        }
+        true
+    }
+
+    /// Takes the completion of an operation, or remembers whom to wake.
+    #[inline]
+    pub(crate) fn poll(&self, key: Key, cx: &Context<'_>) -> Poll<Completion> {
+        let polled = self.table.borrow_mut().poll(key, cx.waker());
+        match polled {
+            Polled::Done(completion) => return Poll::Ready(completion),
+            Polled::Waiting => {}
+            Polled::WaitingForAnother => {
+                let waker = cx.waker().clone();
+                let old = self.table.borrow_mut().set_waker(key, waker);
+                drop(old);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The future of an operation was dropped: cancels it, and lets the heir have its completion.
+    pub(crate) fn disown(&self, key: Key, heir: Heir) {
+        let disowned = self.table.borrow_mut().disown(key, heir);
+        match disowned {
+            Disowned::InFlight(waker) => {
+                drop(waker);
+                self.count(|stats| stats.cancelled += 1);
+                self.cancels.borrow_mut().push_back(key);
+            }
+            Disowned::Done(heir, completion) => heir(completion),
+            Disowned::Unknown(heir) => drop(heir),
+        }
+    }
+
+    /// Enters the kernel a few times until `settled`, for a descriptor that is to be closed now although cancelled
+    /// operations still hold it. Never waits. Runs heirs, which may wake whoever waits for a lane.
+    pub(crate) fn settle(&self, settled: impl Fn() -> bool) {
+        for _ in 0..FLUSHES {
+            if settled() || self.submit_and_wait(false, None).is_err() {
+                return;
+            }
+            self.inherit();
+        }
+    }
+
+    pub(crate) fn offload(&self, job: Box<dyn FnOnce() + Send>) {
+        self.workers.offload(job);
+    }
+
+    /// Counts a job until the guard is dropped, on whatever thread.
+    pub(crate) fn begin_job(&self) -> Job {
+        self.jobs.fetch_add(1, Ordering::Relaxed);
+        Job(self.jobs.clone())
+    }
+
+    pub(super) fn is_working(&self) -> bool {
+        let has_work = |works: &HashSet<u64>| !works.is_empty();
+        self.works.borrow().as_ref().is_some_and(has_work) || self.jobs.load(Ordering::Acquire) > 0
+    }
+
+    /// A number that changes whenever the loop has looked for completions: between two changes nobody else got a turn.
+    #[inline]
+    pub(crate) fn turns(&self) -> u32 {
+        self.turns.get()
+    }
+
+    #[inline]
+    fn count(&self, change: impl FnOnce(&mut Stats)) {
+        let mut stats = self.stats.get();
+        change(&mut stats);
+        self.stats.set(stats);
+    }
+}
+
+/// A job that was given to another thread. Dropped when its waiter has been woken.
+pub(crate) struct Job(Arc<AtomicUsize>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Pairs with the load of `is_working`: who sees the job gone sees the wake, too.
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
