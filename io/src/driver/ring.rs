@@ -158,6 +158,11 @@ impl Ring {
         unsafe { self.ring.submission_shared() }.len()
     }
 
+    /// Whether it can carry out a request that has many completions.
+    pub(crate) fn can_flow(&self, request: &Request) -> bool {
+        self.rung.has_519() && request.is_among(self.known)
+    }
+
     /// Queues a submission. No system call.
     ///
     /// # Safety
