@@ -156,8 +156,6 @@ enum State {
 struct Entry {
     serial: u32,
     state: State,
-    /// The result of a send without a copy whose memory is not free yet.
-    sent: Option<Completion>,
 }
 
 /// Who is to be told of a completion, outside any borrow.
@@ -173,6 +171,8 @@ pub(crate) struct Table {
     entries: Slab<Entry>,
     serial: u32,
     in_flight: usize,
+    /// Sends without a copy whose memory is not free yet, with their results.
+    sent: Vec<(Key, Completion)>,
 }
 
 /// Serials stop short of this value, so that no key collides with the driver's own user data.
@@ -194,11 +194,7 @@ impl Table {
     fn insert_as(&mut self, state: State) -> Key {
         self.serial = (self.serial + 1) % SERIALS;
         let serial = self.serial;
-        let slot = self.entries.insert(Entry {
-            serial,
-            state,
-            sent: None,
-        });
+        let slot = self.entries.insert(Entry { serial, state });
         self.in_flight += 1;
         Key::new(slot, serial)
     }
@@ -216,12 +212,12 @@ impl Table {
     /// Records a completion. `None`: the key is stale, somebody already knows, or another completion is to come first.
     #[inline]
     pub(crate) fn complete(&mut self, key: Key, completion: Completion) -> Option<Delivery> {
-        let entry = self.get(key)?;
         let completion = if completion.has_more() || completion.is_notice() {
-            entry.combine(completion)?
+            self.combine(key, completion)?
         } else {
             completion
         };
+        let entry = self.get(key)?;
         match mem::replace(&mut entry.state, State::Done(completion)) {
             State::Waiting(waker) => {
                 self.in_flight -= 1;
@@ -246,6 +242,23 @@ impl Table {
                 None
             }
         }
+    }
+
+    /// Waits for the second completion of a send without a copy, and makes one of both. Others pass.
+    #[cold]
+    fn combine(&mut self, key: Key, completion: Completion) -> Option<Completion> {
+        if matches!(self.get(key)?.state, State::Flowing(_)) {
+            return Some(completion);
+        }
+        if completion.is_notice() {
+            let first = self.sent.iter().position(|(sent, _)| *sent == key)?;
+            let (_, sent) = self.sent.swap_remove(first);
+            let copied = completion.result & NOTICE_COPIED != 0;
+            let flags = if copied { COPIED } else { 0 };
+            return Some(Completion { flags, ..sent });
+        }
+        self.sent.push((key, completion));
+        None
     }
 
     /// Takes the completion if it is there. Otherwise tells whether `waker` is the one that will be called.
@@ -354,26 +367,6 @@ impl State {
             Self::Orphaned(_) => "orphaned",
             Self::Flowing(_) => "flowing",
         }
-    }
-}
-
-impl Entry {
-    /// Waits for the second completion of a send without a copy, and makes one of both. Others pass.
-    #[cold]
-    fn combine(&mut self, completion: Completion) -> Option<Completion> {
-        if matches!(self.state, State::Flowing(_)) {
-            return Some(completion);
-        }
-        if completion.is_notice() {
-            let copied = completion.result & NOTICE_COPIED != 0;
-            let flags = if copied { COPIED } else { 0 };
-            return self.sent.take().map(|sent| Completion { flags, ..sent });
-        }
-        if completion.has_more() {
-            self.sent = Some(completion);
-            return None;
-        }
-        Some(completion)
     }
 }
 

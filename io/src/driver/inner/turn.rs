@@ -2,8 +2,10 @@
 //!
 //! Invariant: NO-BORROW, see [`crate::driver`].
 
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
+use std::task::Waker;
 use std::time::Duration;
 
 use super::lent::Lent;
@@ -54,19 +56,8 @@ impl Inner {
                 if let Some(works) = &mut *works {
                     works.remove(&key);
                 }
-                match table.complete(Key::from_user_data(key), completion) {
-                    Some(Delivery::Wake(waker)) => {
-                        prefetch(waker.data());
-                        wakes.push_back(waker);
-                    }
-                    Some(Delivery::Inherit(heir, completion)) => {
-                        self.deliver_later(Taker::Heir(heir), completion);
-                    }
-                    Some(Delivery::Flow(sink, completion)) => {
-                        self.deliver_later(Taker::Sink(sink), completion);
-                    }
-                    None => {}
-                }
+                let delivery = table.complete(Key::from_user_data(key), completion);
+                self.put_out(delivery, &mut wakes);
             }
         });
         self.count(|stats| stats.completed += completed);
@@ -79,7 +70,18 @@ impl Inner {
         }
     }
 
-    fn deliver_later(&self, taker: Taker, completion: Completion) {
+    /// Puts into the outbox whom a completion concerns.
+    #[inline(always)]
+    fn put_out(&self, delivery: Option<Delivery>, wakes: &mut VecDeque<Waker>) {
+        let (taker, completion) = match delivery {
+            None => return,
+            Some(Delivery::Wake(waker)) => {
+                prefetch(waker.data());
+                return wakes.push_back(waker);
+            }
+            Some(Delivery::Inherit(heir, completion)) => (Taker::Heir(heir), completion),
+            Some(Delivery::Flow(sink, completion)) => (Taker::Sink(sink), completion),
+        };
         self.takers.borrow_mut().push_back((taker, completion));
     }
 
@@ -105,16 +107,7 @@ impl Inner {
                 works.remove(&user_data);
             }
             let delivery = self.table.borrow_mut().complete(key, completion);
-            match delivery {
-                Some(Delivery::Wake(waker)) => self.wakes.borrow_mut().push_back(waker),
-                Some(Delivery::Inherit(heir, completion)) => {
-                    self.deliver_later(Taker::Heir(heir), completion);
-                }
-                Some(Delivery::Flow(sink, completion)) => {
-                    self.deliver_later(Taker::Sink(sink), completion);
-                }
-                None => {}
-            }
+            self.put_out(delivery, &mut self.wakes.borrow_mut());
             self.count(|stats| stats.completed += 1);
         }
     }
