@@ -30,6 +30,7 @@ pub mod net;
 mod offload;
 mod op;
 mod pipe;
+pub mod poll;
 mod readiness;
 pub mod signal;
 mod sigpipe;

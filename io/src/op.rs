@@ -79,6 +79,20 @@ impl<T: Operation> Op<T> {
             flight: None,
         }
     }
+
+    /// Whether the driver has it.
+    #[inline]
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// Takes back an operation that the driver does not have.
+    pub(crate) fn retract(mut self) -> Option<T> {
+        if self.is_in_flight() {
+            return None;
+        }
+        self.operation.take()
+    }
 }
 
 /// The operation is not pinned by its future: OWNED.

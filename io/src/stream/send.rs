@@ -53,12 +53,22 @@ pub(crate) struct SendBuf<B, E> {
 
 impl<B: IoBuf, E: Extent> SendBuf<B, E> {
     pub(crate) fn new(socket: &Rc<Socket<Stream>>, buf: B) -> Self {
+        Self::in_turn(Turn::new(socket, Direction::Write), buf)
+    }
+
+    /// A send whose place in line is there already.
+    pub(crate) fn in_turn(turn: Turn<Socket<Stream>>, buf: B) -> Self {
         Self {
-            turn: Turn::new(socket, Direction::Write),
+            turn,
             buf,
             sent: 0,
             extent: PhantomData,
         }
+    }
+
+    /// What it was made of.
+    pub(crate) fn into_parts(self) -> (Turn<Socket<Stream>>, B) {
+        (self.turn, self.buf)
     }
 }
 

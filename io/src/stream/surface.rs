@@ -1,7 +1,7 @@
 //! The public methods of everything that reads from or writes to a stream socket, written once.
 
-/// Gives types with a `socket()` the reading methods and `AsyncRead`, by value and by reference. `Type<S> where S` is a type
-/// with a parameter.
+/// Gives types with a `socket()` the reading methods, `PollRead`, and `AsyncRead`, by value and by reference. `Type<S> where
+/// S` is a type with a parameter.
 macro_rules! transfers_read {
     ($($type:ty $(where $generic:ident)?),+) => {$(
         impl$(<$generic>)? $type {
@@ -129,6 +129,12 @@ macro_rules! transfers_read {
 
         $crate::stream::implement_read!($type, $type $(, $generic)?);
         $crate::stream::implement_read!(&$type, $type $(, $generic)?);
+
+        impl$(<$generic>)? $crate::poll::PollRead for $type {
+            fn polled_read(&self) -> $crate::poll::PolledRead {
+                $crate::poll::PolledRead::of_socket(self.socket())
+            }
+        }
     )+};
 }
 
@@ -254,6 +260,12 @@ macro_rules! transfers_write {
 
         $crate::stream::implement_write!($type, $type $(, $generic)?);
         $crate::stream::implement_write!(&$type, $type $(, $generic)?);
+
+        impl$(<$generic>)? $crate::poll::PollWrite for $type {
+            fn polled_write(&self) -> $crate::poll::PolledWrite {
+                $crate::poll::PolledWrite::of_socket(self.socket())
+            }
+        }
     )+};
 }
 

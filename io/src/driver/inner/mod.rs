@@ -193,6 +193,13 @@ impl Inner {
         }
     }
 
+    /// Whether short sends go on by themselves.
+    #[inline]
+    pub(crate) fn sends_whole(&self) -> bool {
+        let ring = self.port.ring();
+        ring.is_none_or(|ring| ring.rung().has_519())
+    }
+
     pub(crate) fn offload(&self, job: Box<dyn FnOnce() + Send>) {
         self.workers.offload(job);
     }
