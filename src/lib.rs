@@ -47,6 +47,8 @@
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
+pub mod compat;
 mod driver;
 pub mod runtime;
 pub mod time;

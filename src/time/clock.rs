@@ -43,8 +43,19 @@ pub(super) fn from_nanos(nanos: u64) -> std::time::Instant {
     epoch() + Duration::from_nanos(nanos)
 }
 
+#[cfg(feature = "hyper")]
+fn next_number() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// The wheel of a runtime, and its clock.
 pub(crate) struct Timers {
+    /// Tells it from all others of the process, also from those that are gone.
+    #[cfg(feature = "hyper")]
+    number: u64,
     wheel: RefCell<Wheel<Waker>>,
     /// The time when the loop last looked, or that of a paused clock, in nanoseconds since the epoch.
     now: Cell<u64>,
@@ -68,6 +79,8 @@ impl Timers {
     pub(crate) fn new(paused: bool) -> Rc<Self> {
         let now = to_nanos(std::time::Instant::now());
         Rc::new(Self {
+            #[cfg(feature = "hyper")]
+            number: next_number(),
             wheel: RefCell::new(Wheel::new(now)),
             now: Cell::new(now),
             is_paused: paused,
@@ -94,6 +107,12 @@ impl Timers {
     #[inline]
     pub(super) fn recent(&self) -> u64 {
         self.now.get()
+    }
+
+    /// Tells it from all others of the process.
+    #[cfg(feature = "hyper")]
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -224,6 +243,16 @@ impl Timers {
     #[inline]
     pub(super) fn current() -> Option<Rc<Self>> {
         Self::with_current(|timers| timers.cloned())
+    }
+
+    /// The timers of the runtime that a sleep is polled in.
+    #[inline]
+    #[track_caller]
+    pub(super) fn expect_current() -> Rc<Self> {
+        Self::current().expect(
+            "a sleep of camshaft was polled outside of a camshaft runtime; run the future with camshaft::block_on or \
+             Runtime::block_on",
+        )
     }
 
     #[inline]

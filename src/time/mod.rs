@@ -10,6 +10,8 @@
 mod clock;
 mod instant;
 mod interval;
+#[cfg(feature = "hyper")]
+mod portable;
 mod sleep;
 mod timeout;
 
@@ -19,5 +21,9 @@ pub use self::clock::advance;
 pub(crate) use self::clock::{Entered, Timers};
 pub use self::instant::Instant;
 pub use self::interval::{Interval, MissedTickBehavior, interval, interval_at};
+#[cfg(feature = "hyper")]
+pub(crate) use self::portable::PortableSleep;
+#[cfg(feature = "hyper")]
+pub(crate) use self::sleep::deadline_after;
 pub use self::sleep::{Sleep, sleep, sleep_until};
 pub use self::timeout::{Elapsed, Timeout, timeout, timeout_at};

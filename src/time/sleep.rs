@@ -58,7 +58,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 
 /// The moment `duration` from now, or one that is never reached if the clock does not reach so far.
 #[inline]
-pub(super) fn deadline_after(duration: Duration) -> Instant {
+pub(crate) fn deadline_after(duration: Duration) -> Instant {
     Instant::now()
         .checked_add(duration)
         .unwrap_or_else(Instant::never)
@@ -109,10 +109,7 @@ impl Sleep {
 
     #[inline]
     fn arm(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let timers = Timers::current().expect(
-            "a sleep of camshaft was polled outside of a camshaft runtime; run the future with camshaft::block_on or \
-             Runtime::block_on",
-        );
+        let timers = Timers::expect_current();
         let deadline = to_nanos(self.deadline.into_std());
         // A deadline that passed since the loop last looked at the clock fires when it looks again.
         if deadline <= timers.recent() {

@@ -1,0 +1,60 @@
+//! The reading side of an adapter: bytes that were received and not used yet, or a receive in flight.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use camshaft_io::driver::BufGuard;
+use camshaft_io::poll::{PollRead, PolledRead};
+
+/// The reading side of an adapter.
+#[derive(Default)]
+pub(super) struct Reader {
+    polled: Option<PolledRead>,
+    guard: Option<BufGuard>,
+    /// How many bytes of the guard were used.
+    used: usize,
+}
+
+impl Reader {
+    /// The bytes that were received and not used.
+    #[inline]
+    pub(super) fn rest(&self) -> &[u8] {
+        self.guard.as_deref().map_or(&[], |all| &all[self.used..])
+    }
+
+    /// Receives if there are no bytes. None after that: the end of the stream.
+    #[inline]
+    pub(super) fn poll_fill(
+        &mut self,
+        stream: &impl PollRead,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<&[u8]>> {
+        if self.rest().is_empty() {
+            let polled = self.polled.get_or_insert_with(|| stream.polled_read());
+            self.guard = Some(ready!(polled.poll_recv(cx))?);
+            self.used = 0;
+        }
+        Poll::Ready(Ok(self.rest()))
+    }
+
+    /// Uses the first `n` bytes. When none are left their buffer goes back at once.
+    #[inline]
+    pub(super) fn consume(&mut self, n: usize) {
+        let left = self.rest().len();
+        assert!(
+            n <= left,
+            "{n} bytes are consumed, but only {left} have been received"
+        );
+        self.used += n;
+        if n == left {
+            self.guard = None;
+        }
+    }
+
+    /// Gives back what was not used.
+    pub(super) fn end(mut self) {
+        if let Some(polled) = self.polled.take() {
+            polled.unread(self.rest());
+        }
+    }
+}
