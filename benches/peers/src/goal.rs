@@ -140,5 +140,9 @@ pub(crate) fn goals(workload: Workload) -> Vec<Goal> {
         }
         Workload::IdleConn => vec![bound(Number::Rss, 1024.0)],
         Workload::EchoBulk | Workload::ConnectClose => vec![peer(Number::Cpu, 1.0)],
+        Workload::Hyper => vec![Goal {
+            against: Against::System("tokio"),
+            ..peer(Number::Cpu, 0.85)
+        }],
     }
 }

@@ -15,6 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::churn;
+#[cfg(feature = "hyper")]
+use crate::hyper;
 use crate::measure::Sample;
 use crate::poller::{EDGES, Poller, recv, send};
 use crate::sys::{self, Page, check};
@@ -194,6 +196,16 @@ impl Window<'_> {
     }
 }
 
+/// What is sent, and how long the reply is.
+fn exchange(server: &Server, load: Load) -> io::Result<(Vec<u8>, usize)> {
+    #[cfg(feature = "hyper")]
+    if load.http {
+        return Ok((hyper::REQUEST.to_vec(), hyper::probe(server.address)?));
+    }
+    let _ = server;
+    Ok((vec![b'x'; load.message], load.message))
+}
+
 /// One message there and back.
 struct Connection {
     stream: TcpStream,
@@ -207,6 +219,8 @@ struct Client {
     connections: Vec<Connection>,
     scratch: Vec<u8>,
     message: Vec<u8>,
+    /// The length of a whole reply.
+    reply: usize,
     /// New messages are started only before this.
     until_ns: u64,
     under_way: usize,
@@ -217,6 +231,7 @@ struct Client {
 
 impl Client {
     fn connect(server: &Server, load: Load, count: usize) -> io::Result<Self> {
+        let (message, reply) = exchange(server, load)?;
         let poller = Poller::new()?;
         let mut connections = Vec::with_capacity(count);
         for index in 0..count {
@@ -234,7 +249,8 @@ impl Client {
             poller,
             connections,
             scratch: vec![0; 256 << 10],
-            message: vec![b'x'; load.message],
+            message,
+            reply,
             until_ns: 0,
             under_way: 0,
             replies: 0,
@@ -308,7 +324,6 @@ impl Client {
 
     /// Does what can be done for one connection now.
     fn turn(&mut self, index: usize) -> io::Result<()> {
-        let size = self.message.len();
         self.send(index)?;
         loop {
             let connection = &mut self.connections[index];
@@ -316,12 +331,12 @@ impl Client {
                 return Ok(());
             };
             connection.received += count;
-            if count == 0 || connection.received > size {
+            if count == 0 || connection.received > self.reply {
                 return Err(io::Error::other(
                     "the server closed a connection or sent too much",
                 ));
             }
-            if connection.received == size {
+            if connection.received == self.reply {
                 self.finish(index)?;
             }
             if count < self.scratch.len() {

@@ -39,6 +39,8 @@ pub(crate) enum Workload {
     IdleConn,
     /// Connect, one request, one reply, close.
     ConnectClose,
+    /// HTTP/1.1 with hyper over 64 connections.
+    Hyper,
 }
 
 /// What the load client asks of a server, and what the server must provide for it.
@@ -54,6 +56,8 @@ pub(crate) struct Load {
     pub(crate) once: bool,
     /// Resident memory is measured instead of time.
     pub(crate) idle: bool,
+    /// Requests and responses of HTTP instead of an echo.
+    pub(crate) http: bool,
 }
 
 /// How long a run may take.
@@ -82,7 +86,7 @@ impl Scale {
 
 impl Workload {
     /// All workloads in the order of the report.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::SpawnJoin,
         Self::Yield1,
         Self::Yield1000,
@@ -100,6 +104,7 @@ impl Workload {
         Self::EchoBulk,
         Self::IdleConn,
         Self::ConnectClose,
+        Self::Hyper,
     ];
 
     /// The name on the command line and in the report.
@@ -122,6 +127,7 @@ impl Workload {
             Self::EchoBulk => "echo_bulk",
             Self::IdleConn => "idle_conn",
             Self::ConnectClose => "connect_close",
+            Self::Hyper => "hyper",
         }
     }
 
@@ -140,6 +146,7 @@ impl Workload {
             buffer: 4096,
             once: false,
             idle: false,
+            http: false,
         };
         match self {
             Self::Echo1 => Some(echo(1)),
@@ -158,6 +165,10 @@ impl Workload {
             Self::ConnectClose => Some(Load {
                 once: true,
                 ..echo(16)
+            }),
+            Self::Hyper => Some(Load {
+                http: true,
+                ..echo(64)
             }),
             _ => None,
         }
@@ -183,6 +194,7 @@ impl Workload {
             Self::EchoBulk => "KiB of 64 KiB messages, 8 connections",
             Self::IdleConn => "RSS per connection with a read pending, 2000",
             Self::ConnectClose => "connection: connect, 64 B there and back, close; 16 at a time",
+            Self::Hyper => "HTTP/1.1 request with hyper, kept alive, 64 connections",
         }
     }
 }

@@ -10,6 +10,8 @@ use std::marker::PhantomData;
 use std::net;
 use std::time::Duration;
 
+#[cfg(feature = "hyper")]
+use camshaft::compat::HyperIo;
 use camshaft::net::{TcpListener, TcpStream};
 use camshaft::runtime::{Backend, Builder, Spin};
 use camshaft::{task, time};
@@ -95,6 +97,8 @@ impl<C: Config> Sleeps for Camshaft<C> {
 }
 
 impl<C: Config> Runtime for Camshaft<C> {
+    const HTTP: bool = cfg!(feature = "hyper");
+
     fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
         if load.idle {
             return lend::<C>(listener, load);
@@ -103,6 +107,11 @@ impl<C: Config> Runtime for Camshaft<C> {
             let listener = TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
+                #[cfg(feature = "hyper")]
+                if load.http {
+                    Self::detach(crate::hyper::serve(HyperIo::new(stream)));
+                    continue;
+                }
                 Self::detach(echo(stream, load));
             }
         })?
@@ -123,7 +132,7 @@ fn lend<C: Config>(listener: net::TcpListener, load: Load) -> io::Result<()> {
 /// With lent buffers everywhere.
 pub(super) fn lending() -> System {
     System {
-        takes: |workload| workload.load().is_some_and(|load| !load.idle),
+        takes: |workload| workload.load().is_some_and(|load| !load.idle && !load.http),
         serve: lend::<OnRing>,
         ..Camshaft::<OnRing>::system("camshaft-recv", Kind::Variant)
     }

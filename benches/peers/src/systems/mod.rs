@@ -81,7 +81,10 @@ impl System {
 
 /// A whole runtime.
 trait Runtime: tasks::Sleeps {
-    /// Accepts and echoes for ever.
+    /// Whether it serves HTTP.
+    const HTTP: bool = false;
+
+    /// Accepts, and echoes or speaks HTTP, for ever.
     fn serve(listener: TcpListener, load: Load) -> io::Result<()>;
 
     /// As an entry of the list.
@@ -89,11 +92,15 @@ trait Runtime: tasks::Sleeps {
         System {
             name,
             kind,
-            takes: |_| true,
+            takes: |workload| Self::HTTP || !speaks_http(workload),
             measure: tasks::measure_all::<Self>,
             serve: Self::serve,
         }
     }
+}
+
+fn speaks_http(workload: Workload) -> bool {
+    workload.load().is_some_and(|load| load.http)
 }
 
 /// Every name, in the order of the report; some may not be built in.
@@ -142,14 +149,16 @@ pub(crate) fn all() -> Vec<System> {
         System {
             name: "ring",
             kind: Kind::Floor,
-            takes: |workload| workload.load().is_some_and(|load| !load.idle),
+            takes: |workload| workload.load().is_some_and(|load| !load.idle && !load.http),
             measure: |_, _| None,
             serve: ring::serve,
         },
         System {
             name: "epoll",
             kind: Kind::Floor,
-            takes: |workload| workload.load().is_some() || workload == Workload::WakeRemote,
+            takes: |workload| {
+                workload.load().is_some_and(|load| !load.http) || workload == Workload::WakeRemote
+            },
             measure: |workload, scale| {
                 (workload == Workload::WakeRemote).then(|| epoll::wake_remote(scale))
             },

@@ -5,6 +5,8 @@ use std::io;
 use std::net;
 use std::time::Duration;
 
+#[cfg(feature = "hyper")]
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
@@ -50,12 +52,19 @@ impl Sleeps for Tokio {
 }
 
 impl Runtime for Tokio {
+    const HTTP: bool = cfg!(feature = "hyper");
+
     fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
         Self::run(async move {
             listener.set_nonblocking(true)?;
             let listener = TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
+                #[cfg(feature = "hyper")]
+                if load.http {
+                    Self::detach(crate::hyper::serve(TokioIo::new(stream)));
+                    continue;
+                }
                 Self::detach(echo(stream, load));
             }
         })?
