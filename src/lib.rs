@@ -24,7 +24,7 @@
 //! | [`task`] | handles, sets of tasks, names, task locals, `spawn_blocking` |
 //! | [`time`] | sleeps, timeouts, intervals, a clock that can be paused |
 //! | [`net`], [`fs`] | sockets and files |
-//! | [`signal`] | Ctrl-C and other signals |
+//! | [`process`], [`signal`] | child processes, Ctrl-C and other signals |
 //! | [`io`], [`buf`] | the traits of reading and writing, and the buffers that they take |
 //!
 //! # Owned buffers
@@ -85,7 +85,7 @@ pub mod buf {
 }
 
 pub use camshaft_executor::task_local;
-pub use camshaft_io::{fs, net, signal};
+pub use camshaft_io::{fs, net, process, signal};
 
 /// Runs a future on a new runtime, on this thread, until it is done; then drops the runtime with the tasks that are left.
 ///

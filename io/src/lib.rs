@@ -24,6 +24,7 @@ pub mod fs;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod join;
 mod lane;
 mod message;
 pub mod net;
@@ -31,6 +32,7 @@ mod offload;
 mod op;
 mod pipe;
 pub mod poll;
+pub mod process;
 mod readiness;
 pub mod signal;
 mod sigpipe;

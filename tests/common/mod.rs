@@ -6,6 +6,7 @@
     reason = "each scenario uses its part"
 )]
 
+pub mod filter;
 pub mod sockets;
 pub mod standard;
 

@@ -11,6 +11,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::process::Stdio;
 use std::rc::Rc;
 
 use self::read::Read;
@@ -294,6 +295,14 @@ macro_rules! end {
             /// As [`into_fd`](Self::into_fd).
             pub fn into_std(self) -> Result<std::io::$type, IntoStdError<Self>> {
                 self.into_fd().map(Into::into)
+            }
+        }
+
+        impl TryFrom<$type> for Stdio {
+            type Error = io::Error;
+
+            fn try_from(end: $type) -> io::Result<Self> {
+                Ok(end.into_fd()?.into())
             }
         }
 
