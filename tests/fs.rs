@@ -260,7 +260,7 @@ fn the_length_can_be_set_and_space_reserved() {
         let hole = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
         file.fallocate(hole, 0, 2).await.unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 20);
-        assert_eq!(fs::read(&path).unwrap()[..5], *b"\0\023\0");
+        assert_eq!(fs::read(&path).unwrap()[..5], [0, 0, b'2', b'3', 0]);
         let error = file.allocate(0, 0).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         file.sync_data().await.unwrap();

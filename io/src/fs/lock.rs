@@ -5,25 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::File;
-use crate::driver::{Completion, Request, Timespec};
+use super::pause::Pauses;
 use crate::offload::offload;
-use crate::op::{Op, Operation, Step};
-
-/// How long the tries to get a lock are apart: longer and longer.
-static PAUSES: [Timespec; 5] = [
-    milliseconds(1),
-    milliseconds(2),
-    milliseconds(4),
-    milliseconds(8),
-    milliseconds(16),
-];
-
-const fn milliseconds(n: i64) -> Timespec {
-    Timespec {
-        seconds: 0,
-        nanoseconds: n * 1_000_000,
-    }
-}
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -133,15 +116,12 @@ impl File {
     }
 
     async fn wait_for(&self, kind: Kind) -> io::Result<()> {
-        let mut pauses = PAUSES.iter();
-        let [.., longest] = &PAUSES;
+        let mut pauses = Pauses::new();
         loop {
             match self.try_once(kind).await {
                 Ok(()) => return Ok(()),
                 Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) => {
-                    Op::new(Pause(pauses.next().unwrap_or(longest))).await?;
-                }
+                Err(TryLockError::WouldBlock) => pauses.pause().await,
             }
         }
     }
@@ -160,23 +140,4 @@ impl File {
         got.0 = None;
         Ok(())
     }
-}
-
-/// Waits.
-struct Pause(&'static Timespec);
-
-// SAFETY: OWNED: the request points to a static.
-unsafe impl Operation for Pause {
-    type Output = io::Result<()>;
-
-    fn request(&mut self) -> Request {
-        Request::Pause { span: self.0 }
-    }
-
-    fn complete(self, _: Completion) -> Step<Self> {
-        // However it ended, another try may be made.
-        Step::Done(Ok(()))
-    }
-
-    fn inherit(self, _: Completion) {}
 }

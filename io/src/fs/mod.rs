@@ -19,6 +19,7 @@ mod lock;
 mod metadata;
 mod open;
 mod path;
+mod pause;
 mod payload;
 mod read_dir;
 mod storage;

@@ -8,7 +8,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use super::File;
-use super::path::c_path;
+use super::path::{c_path, metadata};
+use super::pause::Pauses;
 use crate::driver::{Completion, Request};
 use crate::op::{Op, Operation, Step};
 use crate::socket::new_fd;
@@ -111,7 +112,8 @@ impl OpenOptions {
 
     /// Opens a file.
     ///
-    /// Opening a named pipe waits for its other end, as with std, without keeping other tasks waiting.
+    /// A named pipe that is opened for writing waits for a reader. One that is opened for reading may not wait for a writer,
+    /// but then the first read does. Neither keeps other tasks waiting.
     ///
     /// # Errors
     ///
@@ -127,9 +129,25 @@ impl OpenOptions {
     /// The file is closed if it was opened all the same. One that was to be made or emptied may have been.
     pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
         let operation = self.operation(path.as_ref());
+        let waits = !self.read && self.custom_flags & libc::O_NONBLOCK == 0;
         async move {
-            let fd = Op::new(operation?).await?;
-            Ok(File::opened(fs::File::from(fd)))
+            let mut operation = operation?;
+            let mut pauses = Pauses::new();
+            loop {
+                let (result, back) = Op::new(operation).await;
+                match result {
+                    Ok(fd) => return Ok(File::opened(fs::File::from(fd))),
+                    Err(error) if waits && error.raw_os_error() == Some(libc::ENXIO) => {
+                        // A named pipe that nobody reads, or what can't be opened at all.
+                        if !metadata(path.as_ref()).await?.file_type().is_fifo() {
+                            return Err(error);
+                        }
+                        pauses.pause().await;
+                    }
+                    Err(error) => return Err(error),
+                }
+                operation = back;
+            }
         }
     }
 
@@ -188,7 +206,8 @@ struct Open {
 
 // SAFETY: OWNED: the request points to the path, which lies on the heap.
 unsafe impl Operation for Open {
-    type Output = io::Result<OwnedFd>;
+    /// The operation comes back for another try.
+    type Output = (io::Result<OwnedFd>, Self);
 
     fn request(&mut self) -> Request {
         Request::Open {
@@ -201,7 +220,7 @@ unsafe impl Operation for Open {
     fn complete(self, completion: Completion) -> Step<Self> {
         match new_fd(completion) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::Again(self),
-            result => Step::Done(result),
+            result => Step::Done((result, self)),
         }
     }
 
