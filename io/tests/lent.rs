@@ -309,3 +309,26 @@ fn ends_and_resets_take_no_buffer() {
         driver.shutdown();
     }
 }
+
+/// The end comes after a completion was reaped and before it was delivered.
+#[test]
+fn the_end_delivers_what_was_reaped() {
+    for driver in drivers() {
+        let entered = driver.enter();
+        let (mut client, server) = pair();
+        let mut receiving = Box::pin(server.recv());
+        assert!(poll(&mut receiving).is_pending());
+        driver.turn().expect("the ring works");
+        client.write_all(b"word").expect("sent");
+        drop(receiving);
+        driver.turn().expect("the ring works");
+        driver.shutdown();
+        drop(entered);
+
+        let next = Driver::new(&Config::default()).expect("a ring");
+        let _entered = next.enter();
+        drop(client);
+        assert_eq!(*wait(&next, server.recv()).expect("bytes"), *b"word");
+        next.shutdown();
+    }
+}

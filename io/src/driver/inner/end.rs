@@ -13,6 +13,8 @@ impl Inner {
     /// Prepares the end in the one order that is safe: cancel, wait, unregister; closing comes last, with the drop.
     /// `false`: the kernel may still write to the memory of some operations, so all of it has to stay (LAST-WORD).
     pub(in crate::driver) fn drain(&self) -> bool {
+        // What was reaped and not delivered yet.
+        self.inherit();
         self.cancels
             .replace_with(|_| self.table.borrow().keys_in_flight().collect());
         let begin = Instant::now();
@@ -52,7 +54,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // A driver that was dropped without `shutdown` (its owner panicked, say) must not free what the kernel uses.
         // Nor may one whose last wakes submitted something.
-        let busy = self.table.get_mut().in_flight() > 0;
+        let busy = self.table.get_mut().in_flight() > 0 || !self.takers.get_mut().is_empty();
         if busy && !self.is_forked() && !self.drain() {
             mem::forget(self.table.take());
             mem::forget(self.lent.take());
