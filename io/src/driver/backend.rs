@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+#[cfg(any(test, fuzzing))]
+use super::fake::Fake;
 use super::poller::Poller;
 use super::request::Request;
 use super::ring::Ring;
@@ -36,6 +38,8 @@ impl fmt::Display for Backend {
 pub(super) enum Port {
     Ring(Ring),
     Poller(Poller),
+    #[cfg(any(test, fuzzing))]
+    Fake(std::rc::Rc<Fake>),
 }
 
 /// What became of a request that was handed over.
@@ -55,7 +59,7 @@ impl Port {
     pub(super) fn ring(&self) -> Option<&Ring> {
         match self {
             Self::Ring(ring) => Some(ring),
-            Self::Poller(_) => None,
+            _ => None,
         }
     }
 
@@ -71,6 +75,8 @@ impl Port {
             Self::Ring(ring) => unsafe { ring.push(user_data, request) },
             // SAFETY: the caller's promise.
             Self::Poller(poller) => unsafe { poller.push(user_data, request) },
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.push(user_data, request),
         }
     }
 
@@ -80,6 +86,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.queued(),
             Self::Poller(poller) => poller.queued(),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.queued(),
         }
     }
 
@@ -89,6 +97,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.capacity(),
             Self::Poller(poller) => poller.capacity(),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.capacity(),
         }
     }
 
@@ -98,6 +108,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.has_completions(),
             Self::Poller(poller) => poller.has_completions(),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.has_completions(),
         }
     }
 
@@ -107,6 +119,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.has_completions() || ring.wants_enter(),
             Self::Poller(poller) => poller.has_completions(),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.has_completions(),
         }
     }
 
@@ -116,6 +130,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.wants_enter(),
             Self::Poller(poller) => poller.has_waits(),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => !fake.is_idle(),
         }
     }
 
@@ -131,6 +147,11 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.enter(u32::from(wait), limit),
             Self::Poller(poller) => poller.enter(wait, limit, workers),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => {
+                fake.enter(wait);
+                Ok(())
+            }
         }
     }
 
@@ -140,6 +161,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.reap(each),
             Self::Poller(poller) => poller.reap(each),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.reap(each),
         }
     }
 
@@ -148,6 +171,8 @@ impl Port {
         match self {
             Self::Ring(ring) => ring.enters(),
             Self::Poller(poller) => poller.enters(),
+            #[cfg(any(test, fuzzing))]
+            Self::Fake(fake) => fake.enters(),
         }
     }
 }

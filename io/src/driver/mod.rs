@@ -19,6 +19,8 @@
 
 mod backend;
 mod current;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fake;
 mod foreign;
 #[allow(dead_code)]
 mod inner;
@@ -47,6 +49,8 @@ pub use self::backend::Backend;
 use self::backend::Port;
 pub use self::current::Entered;
 pub(crate) use self::current::{current, expect_current};
+#[cfg(any(test, fuzzing))]
+use self::fake::Fake;
 pub(crate) use self::inner::{Inner, Job};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
@@ -175,6 +179,23 @@ impl Driver {
         fork::watch();
         let unparker = Arc::new(Unparker::new()?);
         let (port, report) = open_port(config, &unparker)?;
+        Ok(Self::with(port, report, unparker, config))
+    }
+
+    /// A driver whose kernel is a model.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn with_fake(fake: Rc<Fake>) -> io::Result<Self> {
+        let unparker = Arc::new(Unparker::new()?);
+        let port = Port::Fake(fake);
+        Ok(Self::with(
+            port,
+            Report::default(),
+            unparker,
+            &Config::default(),
+        ))
+    }
+
+    fn with(port: Port, report: Report, unparker: Arc<Unparker>, config: &Config) -> Self {
         let inner = Inner {
             workers: Workers::new(config.offload.clone(), &unparker),
             unparker,
@@ -195,9 +216,9 @@ impl Driver {
             turns: Cell::new(0),
             report,
         };
-        Ok(Self {
+        Self {
             inner: Rc::new(inner),
-        })
+        }
     }
 
     /// What does the I/O; never [`Backend::Auto`].
@@ -205,6 +226,8 @@ impl Driver {
         match &self.inner.port {
             Port::Ring(_) => Backend::IoUring,
             Port::Poller(_) => Backend::Epoll,
+            #[cfg(any(test, fuzzing))]
+            Port::Fake(_) => Backend::IoUring,
         }
     }
 

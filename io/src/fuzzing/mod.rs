@@ -4,10 +4,13 @@
 //! Nothing of this is part of the crate as others see it.
 
 mod buffer_ring;
+mod op_life;
+mod tracked;
 
 use std::cell::Cell;
 
 pub use self::buffer_ring::buffer_ring;
+pub use self::op_life::op_life;
 
 /// Decisions, taken from bytes. When those are used up, every decision is for 0, which has to lead to an end.
 #[derive(Debug)]

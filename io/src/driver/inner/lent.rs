@@ -38,6 +38,8 @@ impl Inner {
                 poller.lend(ring.clone());
                 ring
             }
+            #[cfg(any(test, fuzzing))]
+            Port::Fake(fake) => fake.open_lent(),
         };
         // A refusal is for good: trying again at each receive would cost more than the private buffers.
         let lent = ring.clone().map_or(Lent::Refused, Lent::Open);
