@@ -45,6 +45,12 @@ impl Lane {
         self.state.get() & BUSY == 0
     }
 
+    /// Whether somebody waits for it.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.state.get() & QUEUED != 0
+    }
+
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         let mut queue = self.queue.take().unwrap_or_default();
         let result = f(&mut queue);

@@ -19,6 +19,7 @@
 mod async_fd;
 pub mod buf;
 pub mod driver;
+mod flow;
 mod fork;
 pub mod fs;
 #[cfg(any(test, fuzzing))]

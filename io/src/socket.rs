@@ -118,6 +118,16 @@ impl<K: Kind> Socket<K> {
         Ok(fd)
     }
 
+    /// Whether an operation waits for its turn in a direction.
+    pub(crate) fn is_awaited(&self, direction: Direction) -> bool {
+        self.lane(direction).is_awaited()
+    }
+
+    /// How much is stashed.
+    pub(crate) fn stashed(&self) -> usize {
+        self.stash.borrow().as_ref().map_or(0, |stash| stash.len())
+    }
+
     /// Whether the stash is empty.
     #[inline]
     pub(crate) fn is_stash_empty(&self) -> bool {

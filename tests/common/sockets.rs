@@ -139,6 +139,16 @@ impl Messages {
     }
 }
 
+/// The next item of a stream.
+pub async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
+}
+
+/// The next item of a stream, if it is there after some turns of the loop.
+pub async fn soon<S: futures_core::Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
+    patiently(Box::pin(next(stream))).await
+}
+
 /// Polls a receive until it is ready, or would stay pending: it may have to wait for its turn, for the submission, and for the
 /// answer.
 pub async fn patiently<T>(mut receiving: Pin<Box<dyn Future<Output = T> + '_>>) -> Poll<T> {

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::listen::{Accept, Family, Listening};
+use super::listen::{Accept, AcceptMany, Family, Listening};
+use crate::flow::{Flow, Flowed, ended_with_driver};
 use crate::op::Op;
 use crate::socket::Socket;
 
@@ -17,6 +18,8 @@ use crate::socket::Socket;
 #[must_use = "streams do nothing unless they are polled"]
 pub struct Incoming<'a, S> {
     listener: &'a Rc<Socket<Listening>>,
+    flow: Flow<AcceptMany>,
+    /// The accept in flight where there is no flow.
     accepting: Option<Op<Accept<Any>>>,
     wrap: fn(OwnedFd) -> S,
 }
@@ -37,6 +40,7 @@ impl<'a, S> Incoming<'a, S> {
     pub(super) fn new(listener: &'a Rc<Socket<Listening>>, wrap: fn(OwnedFd) -> S) -> Self {
         Self {
             listener,
+            flow: Flow::new(listener),
             accepting: None,
             wrap,
         }
@@ -48,13 +52,23 @@ impl<S> Stream for Incoming<'_, S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<S>>> {
         let this = self.get_mut();
-        let listener = this.listener;
-        let accepting = this
-            .accepting
-            .get_or_insert_with(|| Op::new(Accept::new(listener)));
-        let accepted = ready!(Pin::new(accepting).poll(cx));
-        this.accepting = None;
-        Poll::Ready(Some(accepted.map(|(fd, ())| (this.wrap)(fd))))
+        loop {
+            if let Some(accepting) = &mut this.accepting {
+                let accepted = ready!(Pin::new(accepting).poll(cx));
+                this.accepting = None;
+                if ended_with_driver(&accepted) {
+                    continue;
+                }
+                return Poll::Ready(Some(accepted.map(|(fd, ())| (this.wrap)(fd))));
+            }
+            match ready!(this.flow.poll(cx)) {
+                Flowed::Item(accepted) => {
+                    return Poll::Ready(Some(accepted.map(|(fd, _)| (this.wrap)(fd))));
+                }
+                Flowed::Alone => this.accepting = Some(Op::new(Accept::new(this.listener))),
+                Flowed::Over => return Poll::Ready(None),
+            }
+        }
     }
 }
 
@@ -70,7 +84,10 @@ impl<S> fmt::Debug for Incoming<'_, S> {
 macro_rules! incoming {
     ($listener:ident, $stream:ident) => {
         impl $listener {
-            /// Accepts connections one after the other, for ever: a stream of `io::Result`.
+            /// Accepts connections, for ever: a stream of `io::Result`. Where the kernel can, it goes on accepting by
+            /// itself (Linux 5.19), and up to 128 connections wait to be taken.
+            ///
+            /// An [`accept`](Self::accept) beside it waits for its turn, which comes after the stream's next connection.
             ///
             /// # Errors
             ///

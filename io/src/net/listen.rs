@@ -16,7 +16,8 @@ use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Type};
 use super::connect::socket;
 use super::name::Name;
 use super::pause;
-use crate::driver::{Completion, Request};
+use crate::driver::{Completion, Inner, Request};
+use crate::flow::Source;
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
 use crate::socket::{Kind, Socket, new_fd};
@@ -31,13 +32,22 @@ pub(super) struct Listening {
     starved: Cell<bool>,
 }
 
+impl Listening {
+    /// Remembers an error after which the next accept has to wait for a while.
+    fn note(&self, errno: Option<i32>) {
+        if let Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) = errno {
+            self.starved.set(true);
+        }
+    }
+}
+
 impl Kind for Listening {
     type Stashed = io::Result<Connection>;
     const STASHED: &'static str = "accepted connections are stashed; accept them first";
 }
 
-/// An accepted connection, and the address of its peer.
-pub(super) type Connection = (OwnedFd, SockAddr);
+/// An accepted connection, and the address of its peer, if the kernel was asked for it.
+pub(super) type Connection = (OwnedFd, Option<SockAddr>);
 
 /// Whose connections are accepted.
 pub(super) trait Family: 'static {
@@ -89,7 +99,21 @@ impl<F: Family> Accept<F> {
 
     fn finish(accepted: io::Result<Connection>) -> io::Result<(F::Stream, F::Address)> {
         let (fd, peer) = accepted?;
-        Ok((F::stream(fd), F::Address::from_system(Some(peer))?))
+        Ok((F::stream(fd), F::Address::from_system(peer)?))
+    }
+
+    /// Takes a connection from the stash. One whose peer is unknown, and gone by now, concerns nobody.
+    fn take_stashed(listener: &Socket<Listening>) -> Option<io::Result<Connection>> {
+        loop {
+            let (fd, peer) = match listener.unstash()? {
+                Ok((fd, None)) if F::Address::IS_KNOWN => match SockRef::from(&fd).peer_addr() {
+                    Ok(peer) => (fd, Some(peer)),
+                    Err(_) => continue,
+                },
+                accepted => return Some(accepted),
+            };
+            return Some(Ok((fd, peer)));
+        }
     }
 }
 
@@ -97,7 +121,8 @@ impl<F: Family> Accept<F> {
 fn accepted(completion: Completion, peer: Peer) -> io::Result<Connection> {
     let fd = new_fd(completion)?;
     // SAFETY: the kernel wrote an address of this length; the rest is zero.
-    Ok((fd, unsafe { SockAddr::new(peer.storage, peer.len) }))
+    let peer = unsafe { SockAddr::new(peer.storage, peer.len) };
+    Ok((fd, Some(peer)))
 }
 
 // SAFETY: OWNED: the request points into `peer`, which lies in a box, or to a static.
@@ -109,7 +134,7 @@ unsafe impl<F: Family> Operation for Accept<F> {
             return Prepare::Wait(self);
         }
         let listener = self.turn.socket();
-        if let Some(accepted) = listener.unstash() {
+        if let Some(accepted) = Self::take_stashed(listener) {
             return Prepare::Served(Self::finish(accepted));
         }
         self.pausing = listener.kind.starved.replace(false);
@@ -146,10 +171,7 @@ unsafe impl<F: Family> Operation for Accept<F> {
                     Err(error) => Step::Done(Err(error)),
                 };
             }
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                listener.kind.starved.set(true);
-            }
-            _ => {}
+            errno => listener.kind.note(errno),
         }
         Step::Done(Self::finish(accepted(completion, *self.peer)))
     }
@@ -162,5 +184,42 @@ unsafe impl<F: Family> Operation for Accept<F> {
         listener.stash(accepted(completion, *self.peer));
         // After the stash, where whoever comes next looks.
         drop(self.turn);
+    }
+}
+
+/// Accepts that the kernel repeats.
+#[derive(Default)]
+pub(super) struct AcceptMany {
+    /// The kernel does not know of it.
+    unsupported: Cell<bool>,
+}
+
+// SAFETY: the request points to no memory.
+unsafe impl Source for AcceptMany {
+    type Kind = Listening;
+    const MOST: usize = 128;
+
+    fn request(&self, driver: &Inner, listener: &Socket<Listening>) -> Option<Request> {
+        let request = Request::AcceptMany { fd: listener.raw() };
+        let plain = self.unsupported.get() || listener.kind.starved.get();
+        (!plain && driver.can_flow(&request)).then_some(request)
+    }
+
+    fn keep(&self, listener: &Socket<Listening>, completion: Completion) -> bool {
+        let Err(error) = completion.value() else {
+            listener.stash(new_fd(completion).map(|fd| (fd, None)));
+            return false;
+        };
+        match error.raw_os_error() {
+            Some(libc::EINVAL | libc::EOPNOTSUPP) => self.unsupported.set(true),
+            Some(
+                libc::ECANCELED | libc::EINTR | libc::ECONNABORTED | libc::EPROTO | libc::EAGAIN,
+            ) => {}
+            errno => {
+                listener.kind.note(errno);
+                listener.stash(Err(error));
+            }
+        }
+        false
     }
 }

@@ -29,6 +29,8 @@ pub mod unix;
 pub use std::net::SocketAddr;
 
 pub use self::addr::{ToSocketAddrs, lookup_host};
+pub use crate::stream::RecvStream;
+
 pub use self::handle::IntoStdError;
 pub use self::incoming::Incoming;
 pub use self::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};

@@ -15,6 +15,9 @@ const PATH_MAX: usize = 107;
 
 /// An address of std.
 pub(crate) trait Name: Sized + 'static {
+    /// Whether it says anything.
+    const IS_KNOWN: bool = true;
+
     fn from_system(address: Option<SockAddr>) -> io::Result<Self>;
 }
 
@@ -42,7 +45,10 @@ impl Name for UnixAddr {
     }
 }
 
+/// What nobody asks for.
 impl Name for () {
+    const IS_KNOWN: bool = false;
+
     fn from_system(_: Option<SockAddr>) -> io::Result<Self> {
         Ok(())
     }

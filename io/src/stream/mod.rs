@@ -8,6 +8,7 @@ mod send;
 mod stash;
 mod surface;
 
+pub use self::receive::RecvStream;
 pub(crate) use self::receive::{Goal, Receive, ReceiveLent, ReceiveToEnd, ReceiveVectored};
 pub(crate) use self::rights::{ReceiveRights, SendRights};
 pub(crate) use self::send::{Part, SendBuf, SendVectored, Whole};

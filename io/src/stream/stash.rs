@@ -121,6 +121,19 @@ impl Taken {
 }
 
 impl Stashed {
+    /// All of it, as a buffer. Descriptors are closed: nobody asked for them.
+    pub(crate) fn into_guard(self) -> io::Result<BufGuard> {
+        match self {
+            Self::Lent(guard) => Ok(guard),
+            Self::Bytes { mut bytes, taken } => {
+                bytes.drain(..taken);
+                Ok(BufGuard::private(bytes))
+            }
+            Self::Rights { bytes, .. } => Ok(BufGuard::private(bytes)),
+            Self::Failed(error) => Err(error),
+        }
+    }
+
     /// What is left after `n` more bytes were read, and the descriptors that went with those.
     fn split_off(self, n: usize) -> (Option<Self>, Vec<OwnedFd>) {
         let rest =

@@ -125,6 +125,27 @@ macro_rules! transfers_read {
             ) -> impl Future<Output = std::io::Result<$crate::driver::BufGuard>> + use<'_ $(, $generic)?> {
                 $crate::op::Op::new($crate::stream::ReceiveLent::new(self.socket()))
             }
+
+            /// Receives as [`recv`](Self::recv) does, again and again: a stream of `io::Result<BufGuard>` that ends with the
+            /// connection. Where the kernel can, it goes on receiving by itself (Linux 6.16), and up to 16 buffers wait to
+            /// be taken.
+            ///
+            /// Another read beside it waits for its turn, which comes after the stream's next buffer.
+            ///
+            /// # Errors
+            ///
+            /// Its items are errors where [`recv`](Self::recv) would return one.
+            ///
+            /// # Panics
+            ///
+            /// If polled outside of a camshaft runtime.
+            ///
+            /// # Cancellation
+            ///
+            /// Strict: what the stream had received when it was dropped is what the next read gets.
+            pub fn recv_stream(&self) -> $crate::net::RecvStream<'_> {
+                $crate::net::RecvStream::new(self.socket())
+            }
         }
 
         $crate::stream::implement_read!($type, $type $(, $generic)?);

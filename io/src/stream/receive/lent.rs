@@ -45,10 +45,7 @@ impl ReceiveLent {
         match guard {
             Some(guard) => Ok(guard),
             None if n == 0 => Ok(BufGuard::private(Vec::new())),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the kernel received into a buffer that it did not have; the bytes are lost",
-            )),
+            None => Err(lost()),
         }
     }
 
@@ -62,6 +59,14 @@ impl ReceiveLent {
     }
 }
 
+/// The error for a completion that names no buffer of the ring.
+pub(super) fn lost() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the kernel received into a buffer that it did not have; the bytes are lost",
+    )
+}
+
 // SAFETY: OWNED: the request names the ring's group, whose memory the driver keeps, or points into the heap memory of
 // `private`.
 unsafe impl Operation for ReceiveLent {
@@ -72,17 +77,8 @@ unsafe impl Operation for ReceiveLent {
         if self.turn.poll(cx).is_pending() {
             return Prepare::Wait(self);
         }
-        match self.turn.socket().unstash() {
-            Some(Stashed::Lent(guard)) => return Prepare::Served(Ok(guard)),
-            Some(Stashed::Bytes { mut bytes, taken }) => {
-                bytes.drain(..taken);
-                return Prepare::Served(Ok(BufGuard::private(bytes)));
-            }
-            Some(Stashed::Rights { bytes, .. }) => {
-                return Prepare::Served(Ok(BufGuard::private(bytes)));
-            }
-            Some(Stashed::Failed(error)) => return Prepare::Served(Err(error)),
-            None => {}
+        if let Some(stashed) = self.turn.socket().unstash() {
+            return Prepare::Served(stashed.into_guard());
         }
         if self.private.is_none() {
             self.ring = driver::expect_current().lent();

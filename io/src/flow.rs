@@ -1,0 +1,189 @@
+//! Receives and accepts that the kernel repeats by itself: one request, many completions.
+//!
+//! What comes goes to the socket's stash, whether anybody asks for it or not, and whoever holds the flow takes it from there.
+//!
+//! ```text
+//!              first in the lane, and nothing stashed             the last completion: an error, the end,
+//!   idle ─────────────────────────────────────────────> running ──── or it was stopped ──────────> idle
+//!                                                          │
+//!                          stopped when it is dropped, when the stash is full, and when somebody else waits for the lane
+//! ```
+//!
+//! Invariants:
+//!
+//! - **ORDER** (see [`crate::socket`]): a flow holds the reading lane as long as it runs, so nobody else adds to the stash or
+//!   takes from it. When it is dropped, what it has brought is there for whoever gets the lane.
+//! - **BOUNDED**: it is stopped when [`Source::MOST`] things are stashed; what the kernel has brought by then comes on top.
+//!   It begins again when they have been taken.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use crate::driver::{self, Completion, Inner, Key, Request, Sink};
+use crate::lane::{Direction, Turn};
+use crate::socket::{Kind, Socket};
+
+/// What is repeated.
+///
+/// # Safety
+///
+/// The request that [`request`](Source::request) returns points to no memory of the source.
+pub(crate) unsafe trait Source: Default + 'static {
+    type Kind: Kind;
+
+    /// How much is stashed before the flow is stopped.
+    const MOST: usize;
+
+    /// The request of many completions. `None`: this time, or on this driver, a plain operation has to do.
+    fn request(&self, driver: &Inner, socket: &Socket<Self::Kind>) -> Option<Request>;
+
+    /// Stashes what a completion brought. Returns whether it was the end, after which nothing comes.
+    fn keep(&self, socket: &Socket<Self::Kind>, completion: Completion) -> bool;
+}
+
+/// What a flow gives.
+pub(crate) enum Flowed<T> {
+    Item(T),
+    /// Nothing comes any more.
+    Over,
+    /// The next one has to be fetched by a plain operation.
+    Alone,
+}
+
+/// Whether an operation only ended because its driver did. Who goes on with another one does it again there.
+pub(crate) fn ended_with_driver<T>(result: &io::Result<T>) -> bool {
+    let error = result.as_ref().err();
+    error.is_some_and(|error| error.raw_os_error() == Some(libc::ECANCELED))
+}
+
+/// A request of many completions, and its place in the reading lane.
+pub(crate) struct Flow<S: Source> {
+    shared: Rc<Shared<S>>,
+    /// The turn that is waited for while the flow is idle.
+    turn: Option<Turn<Socket<S::Kind>>>,
+}
+
+struct Shared<S: Source> {
+    source: S,
+    socket: Rc<Socket<S::Kind>>,
+    /// The turn of the flow, while it runs.
+    turn: Cell<Option<Turn<Socket<S::Kind>>>>,
+    flight: RefCell<Option<(Rc<Inner>, Key)>>,
+    stopping: Cell<bool>,
+    over: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl<S: Source> Flow<S> {
+    pub(crate) fn new(socket: &Rc<Socket<S::Kind>>) -> Self {
+        Self {
+            shared: Rc::new(Shared {
+                source: S::default(),
+                socket: socket.clone(),
+                turn: Cell::new(None),
+                flight: RefCell::new(None),
+                stopping: Cell::new(false),
+                over: Cell::new(false),
+                waker: Cell::new(None),
+            }),
+            turn: None,
+        }
+    }
+
+    /// Takes the next thing, and has the flow run if there is none.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Flowed<<S::Kind as Kind>::Stashed>> {
+        let shared = &self.shared;
+        let socket = &shared.socket;
+        if !shared.is_running() {
+            let turn = self
+                .turn
+                .get_or_insert_with(|| Turn::new(socket, Direction::Read));
+            ready!(turn.poll(cx));
+        }
+        if let Some(item) = socket.unstash() {
+            self.turn = None;
+            shared.give_way();
+            return Poll::Ready(Flowed::Item(item));
+        }
+        if shared.over.get() {
+            self.turn = None;
+            return Poll::Ready(Flowed::Over);
+        }
+        if !shared.is_running() {
+            let driver = driver::expect_current();
+            let Some(request) = shared.source.request(&driver, socket) else {
+                self.turn = None;
+                return Poll::Ready(Flowed::Alone);
+            };
+            // SAFETY: REQUEST-MEMORY: the request points to none, by the promise of the source.
+            let Some(key) = (unsafe { driver.flow(&request, shared.clone(), cx) }) else {
+                return Poll::Pending;
+            };
+            shared.stopping.set(false);
+            shared.turn.set(self.turn.take());
+            shared.flight.replace(Some((driver, key)));
+        }
+        drop(shared.waker.replace(Some(cx.waker().clone())));
+        Poll::Pending
+    }
+}
+
+impl<S: Source> Shared<S> {
+    fn is_running(&self) -> bool {
+        self.flight.borrow().is_some()
+    }
+
+    /// Lets somebody else have the lane who waits for it.
+    fn give_way(&self) {
+        if self.socket.is_awaited(Direction::Read) {
+            self.stop();
+        }
+    }
+
+    fn stop(&self) {
+        if let Some((driver, key)) = &*self.flight.borrow()
+            && !self.stopping.replace(true)
+        {
+            driver.stop(*key);
+        }
+    }
+}
+
+impl<S: Source> Sink for Shared<S> {
+    fn take(&self, completion: Completion) {
+        let over = self.source.keep(&self.socket, completion);
+        if completion.has_more() {
+            if self.socket.stashed() >= S::MOST {
+                self.stop();
+            }
+        } else {
+            self.over.set(over);
+            self.flight.take();
+            // After the stash, where whoever comes next looks.
+            drop(self.turn.take());
+        }
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<S: Source> Drop for Flow<S> {
+    fn drop(&mut self) {
+        drop(self.shared.waker.take());
+        self.shared.stop();
+    }
+}
+
+impl<S: Source> fmt::Debug for Flow<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow")
+            .field("socket", &self.shared.socket)
+            .field("running", &self.shared.is_running())
+            .finish()
+    }
+}
