@@ -22,6 +22,12 @@ enum Incoming {
 impl Fake {
     /// Returns whether it goes on.
     pub(super) fn advance(&self, one: &mut Flying) -> bool {
+        if self.is_silent(&one.request) {
+            if one.doomed {
+                self.post(one.user_data, -libc::ECANCELED, one.buffer());
+            }
+            return !one.doomed;
+        }
         match one.request {
             Request::Recv {
                 fd,
@@ -172,6 +178,21 @@ impl Fake {
         }
     }
 
+    /// Whether there is nothing to receive.
+    fn is_silent(&self, request: &Request) -> bool {
+        let (Request::Recv { fd, .. }
+        | Request::RecvMsg { fd, .. }
+        | Request::RecvLent { fd, .. }
+        | Request::RecvLentMany { fd, .. }) = request
+        else {
+            return false;
+        };
+        self.peers
+            .borrow()
+            .get(fd)
+            .is_some_and(|peer| peer.silent && !peer.ended)
+    }
+
     /// What a receive with this much room meets.
     fn incoming(&self, fd: RawFd, room: u32) -> Incoming {
         let mut peers = self.peers.borrow_mut();
@@ -182,7 +203,7 @@ impl Fake {
         match self.choices.below(12) {
             11 => Incoming::Failed(libc::EINTR),
             10 => {
-                peer.resets += 1;
+                peer.resets.push(peer.given);
                 Incoming::Failed(libc::ECONNRESET)
             }
             8 | 9 => Incoming::Bytes(room.min(100_000)),

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use self::act::vectors;
-pub(crate) use self::peer::{Peers, sent_at};
+pub(crate) use self::peer::{Peer, Peers, sent_at};
 use super::backend::Pushed;
 use super::lend::{BufRing, Take};
 use super::request::Request;
@@ -42,6 +42,16 @@ struct Flying {
     doomed: bool,
 }
 
+impl Flying {
+    /// The flags that name the buffer it has to give back.
+    fn buffer(&self) -> u32 {
+        match self.stage {
+            Stage::AtWorker { id, .. } => BUFFER | u32::from(id) << 16,
+            Stage::Begun | Stage::Sent(_) => 0,
+        }
+    }
+}
+
 /// The ring of lent buffers, as the kernel knows it.
 struct Offers {
     address: u64,
@@ -58,6 +68,8 @@ pub(crate) struct Fake {
     done: RefCell<VecDeque<(u64, Completion)>>,
     offers: RefCell<Option<Offers>>,
     enters: Cell<u64>,
+    /// Whether it takes nothing of the queue now.
+    busy: Cell<bool>,
 }
 
 impl Fake {
@@ -71,6 +83,7 @@ impl Fake {
             done: RefCell::default(),
             offers: RefCell::default(),
             enters: Cell::new(0),
+            busy: Cell::new(false),
         })
     }
 
@@ -114,7 +127,13 @@ impl Fake {
     /// Takes the queue, unless it is busy; then something may happen, and does if it is waited for.
     pub(in crate::driver) fn enter(&self, wait: bool) {
         self.enters.set(self.enters.get() + 1);
-        if !wait && self.choices.one_in(8) {
+        let busy = if self.busy.get() {
+            self.choices.below(3) > 0
+        } else {
+            self.choices.one_in(8)
+        };
+        self.busy.set(busy && !wait);
+        if self.busy.get() {
             return;
         }
         loop {
@@ -136,7 +155,12 @@ impl Fake {
         if self.choices.one_in(3) {
             self.act();
         }
-        while wait && !self.has_completions() && self.act() {}
+        // A few times, for what is silent does not end.
+        let mut left = 4 * self.flying.borrow().len();
+        while wait && !self.has_completions() && left > 0 {
+            self.act();
+            left -= 1;
+        }
     }
 
     pub(in crate::driver) fn reap(&self, mut each: impl FnMut(u64, Completion)) {
@@ -207,13 +231,10 @@ impl Fake {
             }
             _ => {}
         }
-        let flags = match flying[at].stage {
-            Stage::Begun => 0,
-            Stage::AtWorker { id, .. } => BUFFER | u32::from(id) << 16,
-            Stage::Sent(_) => return,
-        };
-        flying.remove(at);
-        self.post(target, -libc::ECANCELED, flags);
+        if !matches!(flying[at].stage, Stage::Sent(_)) {
+            let one = flying.remove(at);
+            self.post(target, -libc::ECANCELED, one.buffer());
+        }
     }
 
     fn post(&self, user_data: u64, result: i32, flags: u32) {

@@ -10,10 +10,12 @@ use std::rc::Rc;
 pub(crate) struct Peer {
     /// How many bytes were received from it.
     pub(crate) given: u64,
-    /// How often its connection was reset.
-    pub(crate) resets: usize,
+    /// After how many bytes its connection was reset, each time.
+    pub(crate) resets: Vec<u64>,
     /// What was sent to it.
     pub(crate) got: Vec<u8>,
+    /// It sends nothing, as long as this is so: only a cancellation ends a receive.
+    pub(crate) silent: bool,
     /// It sends no more.
     pub(crate) ended: bool,
 }

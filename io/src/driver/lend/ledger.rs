@@ -140,6 +140,12 @@ impl Ledger {
         self.supplied > 0 || !self.spare.is_empty()
     }
 
+    /// Whether no piece is out.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.buffers.iter().all(|buffer| buffer.pieces == 0)
+    }
+
     /// Puts a buffer back on the stack if neither the kernel nor anybody else has anything of it.
     #[inline]
     fn settle(&mut self, id: u16) {

@@ -211,6 +211,12 @@ impl BufRing {
         Some(unsafe { BufGuard::lent(self, completion.place, len) })
     }
 
+    /// Whether nothing of the buffers is lent.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.ledger.borrow().is_complete()
+    }
+
     /// A receive found the ring empty. Returns whether it is worth trying again.
     pub(crate) fn miss(&self) -> bool {
         let mut ledger = self.ledger.borrow_mut();

@@ -38,7 +38,7 @@ impl History {
             let (result, buf) = Op::new(Receive::new(&socket, buf, goal)).await;
             let new = &buf.as_slice()[prefix.len()..];
             truth.received(socket.raw(), new, goal == Goal::Peek);
-            truth.ended(&result, new.len());
+            truth.ended(socket.raw(), &result, new.len());
             if goal == Goal::Full && result.is_ok() {
                 assert_eq!(buf.as_slice().len(), buf.total_len());
             }
@@ -60,7 +60,7 @@ impl History {
                 truth.received(socket.raw(), buf.as_slice(), false);
                 n += buf.as_slice().len();
             }
-            truth.ended(&result, n);
+            truth.ended(socket.raw(), &result, n);
         }
     }
 
@@ -70,7 +70,7 @@ impl History {
             let (result, buf) = Op::new(ReceiveToEnd::new(&socket, b"prefix".to_vec())).await;
             let new = &buf[b"prefix".len()..];
             truth.received(socket.raw(), new, false);
-            truth.ended(&result, new.len());
+            truth.ended(socket.raw(), &result, new.len());
         }
     }
 
@@ -80,7 +80,7 @@ impl History {
         async move {
             match Op::new(ReceiveLent::new(&socket)).await {
                 Ok(guard) => truth.lent(guard, socket.raw(), keep),
-                Err(error) => truth.ended(&Err(error), 0),
+                Err(error) => truth.ended(socket.raw(), &Err(error), 0),
             }
         }
     }

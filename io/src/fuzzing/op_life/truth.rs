@@ -20,6 +20,7 @@ pub(super) struct Written {
 /// What the operations have told.
 #[derive(Default)]
 pub(super) struct Truth {
+    pub(super) peers: Peers,
     /// How many bytes were read from each socket.
     pub(super) read: RefCell<HashMap<RawFd, u64>>,
     /// How many resets its reads have reported.
@@ -43,12 +44,18 @@ impl Truth {
         }
     }
 
-    /// A read ended; checks that it says how much it brought.
-    pub(super) fn ended(&self, result: &io::Result<usize>, n: usize) {
+    /// A read ended, of which these many bytes have been received: checks that it says so, or that it failed where the
+    /// connection did.
+    pub(super) fn ended(&self, fd: RawFd, result: &io::Result<usize>, n: usize) {
         match result {
             Ok(said) => assert_eq!(*said, n),
             Err(error) => match error.kind() {
-                io::ErrorKind::ConnectionReset => self.resets.set(self.resets.get() + 1),
+                io::ErrorKind::ConnectionReset => {
+                    let position = self.read.borrow().get(&fd).copied().unwrap_or_default();
+                    let resets = &self.peers.borrow()[&fd].resets;
+                    assert!(resets.contains(&position), "an error comes before bytes");
+                    self.resets.set(self.resets.get() + 1);
+                }
                 io::ErrorKind::UnexpectedEof => {}
                 _ => panic!("a read failed: {error}"),
             },
@@ -73,14 +80,18 @@ impl Truth {
         }
     }
 
-    /// What the peers know must agree.
-    pub(super) fn check(&self, peers: &Peers) {
+    /// Gives all of them back.
+    pub(super) fn let_all_go(&self) {
         for (guard, fd, position) in self.kept.take() {
             assert_sent(fd, position, &guard);
         }
+    }
+
+    /// What the peers know must agree.
+    pub(super) fn check(&self) {
         let read = self.read.borrow();
         let writes = self.writes.borrow();
-        for (fd, peer) in &*peers.borrow() {
+        for (fd, peer) in &*self.peers.borrow() {
             let read = read.get(fd).copied().unwrap_or_default();
             assert_eq!(read, peer.given, "bytes are lost");
             let mut over = Vec::new();
@@ -98,7 +109,8 @@ impl Truth {
                 assert!(!sent || over.contains(&number), "a write is lost");
             }
         }
-        let met: usize = peers.borrow().values().map(|peer| peer.resets).sum();
+        let peers = self.peers.borrow();
+        let met: usize = peers.values().map(|peer| peer.resets.len()).sum();
         assert!(self.resets.get() >= met, "an error is lost");
     }
 }
