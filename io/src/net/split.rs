@@ -13,7 +13,7 @@ use super::name::{local_addr, peer_addr};
 use super::{TcpStream, UnixStream};
 use crate::lane::Direction;
 use crate::socket::Socket;
-use crate::stream::{Stream, transfers_read, transfers_write};
+use crate::stream::{Stream, transfers_read, transfers_write, zero_copy};
 
 /// The reading half of a borrowed stream.
 pub struct ReadHalf<'a, S = TcpStream> {
@@ -157,6 +157,7 @@ impl<S> Drop for OwnedWriteHalf<S> {
 }
 
 transfers_read!(ReadHalf<'_, S> where S, OwnedReadHalf<S> where S);
+zero_copy!(WriteHalf<'_, TcpStream>, OwnedWriteHalf<TcpStream>);
 transfers_write!(WriteHalf<'_, S> where S, OwnedWriteHalf<S> where S);
 
 macro_rules! debug {

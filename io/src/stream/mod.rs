@@ -11,9 +11,11 @@ mod surface;
 pub use self::receive::RecvStream;
 pub(crate) use self::receive::{Goal, Receive, ReceiveLent, ReceiveToEnd, ReceiveVectored};
 pub(crate) use self::rights::{ReceiveRights, SendRights};
-pub(crate) use self::send::{Part, SendBuf, SendVectored, Whole};
+pub(crate) use self::send::{Part, SendBuf, SendVectored, Whole, ZeroCopy};
 pub(crate) use self::stash::{Stashed, Stream};
-pub(crate) use self::surface::{implement_read, implement_write, transfers_read, transfers_write};
+pub(crate) use self::surface::{
+    implement_read, implement_write, transfers_read, transfers_write, zero_copy,
+};
 
 use std::future::poll_fn;
 use std::io;

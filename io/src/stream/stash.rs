@@ -13,6 +13,8 @@ use crate::socket::{Kind, Socket, lasting_error};
 pub(crate) struct Stream {
     /// Whether the last receive left the socket empty: then the kernel need not try before it is readable.
     drained: Cell<bool>,
+    /// Whether the kernel copied what it was to send without: then asking for it only costs.
+    pub(crate) copies: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Socket<Stream>>() <= 64);

@@ -290,6 +290,60 @@ macro_rules! transfers_write {
     )+};
 }
 
+/// Gives types with a `socket()` the writing methods that do not copy.
+macro_rules! zero_copy {
+    ($($type:ty),+) => {$(
+        impl $type {
+            /// Writes some bytes as [`write`](Self::write) does, but has the network card take them from the buffer
+            /// (Linux 6.0). The buffer comes back when the card and the peer are done with it, so a peer that does not read
+            /// keeps it.
+            ///
+            /// That pays for large buffers, from about 64 KiB on, on a card that can do it. Where the kernel has to copy all
+            /// the same, as on the loopback, the socket asks only once.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            ///
+            /// # Panics
+            ///
+            /// If polled outside of a camshaft runtime.
+            ///
+            /// # Cancellation
+            ///
+            /// Weak, as [`write`](Self::write). The buffer is freed when the kernel is done with it.
+            pub fn send_zero_copy<B: $crate::buf::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<usize, B>> + use<'_, B> {
+                type Extent = $crate::stream::ZeroCopy<$crate::stream::Part>;
+                $crate::op::Op::new($crate::stream::SendBuf::<B, Extent>::new(self.socket(), buf))
+            }
+
+            /// Writes all bytes as [`send_zero_copy`](Self::send_zero_copy) writes some.
+            ///
+            /// # Errors
+            ///
+            /// As [`write_all`](Self::write_all).
+            ///
+            /// # Panics
+            ///
+            /// If polled outside of a camshaft runtime.
+            ///
+            /// # Cancellation
+            ///
+            /// Weak, as [`write`](Self::write). The buffer is freed when the kernel is done with it.
+            pub fn write_all_zero_copy<B: $crate::buf::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = $crate::buf::BufResult<(), B>> + use<'_, B> {
+                type Extent = $crate::stream::ZeroCopy<$crate::stream::Whole>;
+                $crate::op::Op::new($crate::stream::SendBuf::<B, Extent>::new(self.socket(), buf))
+            }
+        }
+    )+};
+}
+
 /// Implements `AsyncWrite` by the inherent methods of `$base`, to which `$type` derefs.
 macro_rules! implement_write {
     ($type:ty, $base:ty $(, $generic:ident)?) => {
@@ -326,4 +380,4 @@ macro_rules! implement_write {
     };
 }
 
-pub(crate) use {implement_read, implement_write, transfers_read, transfers_write};
+pub(crate) use {implement_read, implement_write, transfers_read, transfers_write, zero_copy};

@@ -16,7 +16,7 @@ use crate::net::options::options;
 use crate::net::ready::readiness;
 use crate::net::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::socket::Socket;
-use crate::stream::{Stream, transfers_read, transfers_write};
+use crate::stream::{Stream, transfers_read, transfers_write, zero_copy};
 
 /// A TCP connection.
 ///
@@ -90,6 +90,7 @@ impl TcpStream {
 
 transfers_read!(TcpStream);
 transfers_write!(TcpStream);
+zero_copy!(TcpStream);
 readiness!(TcpStream);
 handle!(TcpStream: settle);
 handle::addresses!(TcpStream, SocketAddr, peer_addr);
