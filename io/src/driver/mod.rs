@@ -22,16 +22,13 @@ mod current;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fake;
 mod foreign;
-#[allow(dead_code)]
 mod inner;
 mod ladder;
 mod lend;
 mod poller;
-#[allow(dead_code)]
 mod request;
 mod ring;
 mod syscall;
-#[allow(dead_code)]
 mod table;
 mod unpark;
 mod workers;
@@ -58,11 +55,9 @@ pub use self::lend::BufGuard;
 pub(crate) use self::lend::Ledger;
 pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
 use self::poller::Poller;
-#[allow(unused_imports)]
 pub(crate) use self::request::{CURSOR, Request, transfer_len};
 use self::ring::{Ring, Shape};
 pub(crate) use self::syscall::Timespec;
-#[allow(unused_imports)]
 pub(crate) use self::table::{Completion, Key, Sink};
 pub use self::unpark::Unparker;
 use self::workers::Workers;
