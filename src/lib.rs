@@ -80,8 +80,8 @@ pub mod io {
 pub mod buf {
     //! Buffers that operations take and give back.
 
-    pub use camshaft_io::buf::{AlignedBuf, BufResult, IoBuf, IoBufMut, Slice};
-    pub use camshaft_io::driver::BufGuard;
+    pub use camshaft_io::buf::{AlignedBuf, BufResult, FixedBuf, IoBuf, IoBufMut, Slice};
+    pub use camshaft_io::driver::{BufGuard, BufRing};
 }
 
 pub use camshaft_executor::task_local;

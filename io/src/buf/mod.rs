@@ -65,12 +65,14 @@ use std::ptr::NonNull;
 mod aligned;
 #[cfg(feature = "bytes")]
 mod bytes;
+mod fixed;
 mod owned;
 mod slice;
 #[allow(dead_code, reason = "not every operation has a vectored form")]
 pub(crate) mod vectored;
 
 pub use aligned::AlignedBuf;
+pub use fixed::FixedBuf;
 pub use slice::Slice;
 
 /// The outcome of an operation that took a buffer: the result, and the buffer whether it succeeded

@@ -21,6 +21,7 @@ mod backend;
 mod current;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fake;
+mod fixed;
 mod foreign;
 mod inner;
 mod ladder;
@@ -51,9 +52,10 @@ use self::fake::Fake;
 pub(crate) use self::inner::{Inner, Job};
 pub use self::ladder::{Report, Rung};
 pub use self::lend::BufGuard;
+pub use self::lend::BufRing;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::lend::Ledger;
-pub(crate) use self::lend::{BufRing, PRIVATE_LEN};
+pub(crate) use self::lend::PRIVATE_LEN;
 use self::poller::Poller;
 pub(crate) use self::request::{CURSOR, Request, transfer_len};
 use self::ring::{Ring, Shape};

@@ -12,6 +12,7 @@
 use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use io_uring::{IoUring, Probe};
 
 use super::backend::Pushed;
+use super::fixed::Fixed;
 use super::ladder::{Report, Rung, explain};
 use super::request::{REQUIRED, Request, supports};
 use super::syscall::{self, Timespec, WaitArg};
@@ -46,6 +48,7 @@ pub(crate) struct Ring {
     registered: bool,
     /// The operations that the kernel has, one bit each.
     known: u64,
+    fixed: Fixed,
     capacity: usize,
     enters: Cell<u64>,
     one_thread: PhantomData<*mut ()>,
@@ -126,6 +129,7 @@ impl Ring {
             registered: registered.is_some(),
             ring,
             known,
+            fixed: Fixed::default(),
             capacity,
             enters: Cell::new(0),
             one_thread: PhantomData,
@@ -173,7 +177,10 @@ impl Ring {
         if !request.is_among(self.known) {
             return Pushed::Unsupported;
         }
-        let entry = request.entry(user_data, self.rung.has_519());
+        let fixed = request
+            .memory()
+            .and_then(|(at, len)| self.fixed.slot(at, len));
+        let entry = request.entry(user_data, self.rung.has_519(), fixed);
         // SAFETY: ONE-THREAD.
         let mut queue = unsafe { self.ring.submission_shared() };
         // SAFETY: the caller's promise.
@@ -249,6 +256,21 @@ impl Ring {
             let completion = Completion::new(entry.result(), entry.flags());
             each(entry.user_data(), completion);
         }
+    }
+
+    /// Registers memory for transfers of files; `false` if that is not possible.
+    ///
+    /// # Safety
+    ///
+    /// The memory stays valid until it has been [unregistered](Self::unregister).
+    pub(super) unsafe fn register(&self, memory: Range<usize>) -> bool {
+        // SAFETY: the caller's promise.
+        self.rung.has_519() && unsafe { self.fixed.add(&self.ring.submitter(), memory) }
+    }
+
+    /// Forgets registered memory, by its first address.
+    pub(super) fn unregister(&self, start: usize) {
+        self.fixed.remove(&self.ring.submitter(), start);
     }
 
     /// Registers a ring of provided buffers.

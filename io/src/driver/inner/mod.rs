@@ -9,6 +9,7 @@ mod turn;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -198,6 +199,28 @@ impl Inner {
     pub(crate) fn sends_whole(&self) -> bool {
         let ring = self.port.ring();
         ring.is_none_or(|ring| ring.rung().has_519())
+    }
+
+    /// Registers memory with the ring. `false` if there is none, or it can't.
+    ///
+    /// # Safety
+    ///
+    /// The memory stays valid until it has been [unregistered](Self::unregister).
+    pub(crate) unsafe fn register(&self, memory: Range<*const u8>) -> bool {
+        let memory = memory.start.expose_provenance()..memory.end.addr();
+        self.port.ring().is_some_and(|ring| {
+            // SAFETY: the caller's promise.
+            unsafe { ring.register(memory) }
+        })
+    }
+
+    /// Forgets registered memory.
+    pub(crate) fn unregister(&self, start: *const u8) {
+        if let Some(ring) = self.port.ring()
+            && !self.is_forked()
+        {
+            ring.unregister(start.addr());
+        }
     }
 
     pub(crate) fn offload(&self, job: Box<dyn FnOnce() + Send>) {

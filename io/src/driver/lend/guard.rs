@@ -29,6 +29,15 @@ enum Bytes {
 }
 
 impl BufGuard {
+    /// The buffers that it is lent from; `None` for a private one.
+    #[must_use]
+    pub fn ring(&self) -> Option<&BufRing> {
+        match &self.bytes {
+            Bytes::Lent { ring, .. } => Some(ring),
+            Bytes::Private(_) => None,
+        }
+    }
+
     pub(crate) fn private(bytes: Vec<u8>) -> Self {
         Self {
             bytes: Bytes::Private(bytes),

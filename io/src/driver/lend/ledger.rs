@@ -108,6 +108,12 @@ impl Ledger {
         Some(u32::from(id) * self.len + start)
     }
 
+    /// How many buffers have no piece out.
+    pub(crate) fn free(&self) -> usize {
+        let is_free = |buffer: &&Buffer| buffer.pieces == 0;
+        self.buffers.iter().filter(is_free).count()
+    }
+
     /// A buffer in the ring, the preferred one if it is there, and how many of its bytes are booked. For those who fill buffers
     /// in the kernel's stead.
     pub(crate) fn room(&self, preferred: u16) -> Option<(u16, u32)> {

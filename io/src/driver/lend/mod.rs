@@ -103,8 +103,11 @@ impl Take {
     }
 }
 
-/// The buffers that a runtime lends to its receives.
-pub(crate) struct BufRing {
+/// The buffers that a runtime lends to its receives; see [`BufGuard::ring`].
+///
+/// There are 256. When guards hold all of them, receives get private buffers from the heap: a program that keeps guards for
+/// long can look here how far it is from that.
+pub struct BufRing {
     memory: NonNull<u8>,
     take: Take,
     ledger: RefCell<Ledger>,
@@ -116,6 +119,25 @@ pub(crate) struct BufRing {
 }
 
 impl BufRing {
+    /// How many buffers there are.
+    #[must_use]
+    pub fn buffers(&self) -> usize {
+        usize::from(BUFFERS)
+    }
+
+    /// How many of them no guard has a piece of.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.ledger.borrow().free()
+    }
+
+    /// The size of each, in bytes. Where the kernel fills them piece by piece (6.12), and on epoll, they are large, and many
+    /// guards share one.
+    #[must_use]
+    pub fn buffer_len(&self) -> usize {
+        self.take.buffer_len() as usize
+    }
+
     /// The group that the ring is registered under; there is one ring a driver.
     pub(crate) const GROUP: u16 = 0;
 

@@ -34,6 +34,8 @@ mod code {
     pub(super) const READV: u8 = 1;
     pub(super) const WRITEV: u8 = 2;
     pub(super) const FSYNC: u8 = 3;
+    pub(super) const READ_FIXED: u8 = 4;
+    pub(super) const WRITE_FIXED: u8 = 5;
     pub(super) const POLL_ADD: u8 = 6;
     pub(super) const SENDMSG: u8 = 9;
     pub(super) const RECVMSG: u8 = 10;
@@ -99,10 +101,24 @@ const fn bits(flags: c_int) -> u32 {
 
 impl Request {
     /// Encodes the request for the ring. `poll_first` tells whether the kernel knows `IORING_RECVSEND_POLL_FIRST`.
+    /// `fixed` is the slot of the registered buffer that the transfer lies in.
     #[inline(always)]
-    pub(crate) fn entry(&self, user_data: u64, poll_first: bool) -> squeue::Entry {
+    pub(crate) fn entry(
+        &self,
+        user_data: u64,
+        poll_first: bool,
+        fixed: Option<u16>,
+    ) -> squeue::Entry {
         let mut sqe = self.fields(poll_first);
         sqe.user_data = user_data;
+        if let Some(slot) = fixed {
+            sqe.buffer = slot;
+            sqe.opcode = match sqe.opcode {
+                code::READ => code::READ_FIXED,
+                code::WRITE => code::WRITE_FIXED,
+                other => other,
+            };
+        }
         // SAFETY: `squeue::Entry` is a `repr(C)` wrapper of the kernel's `io_uring_sqe`; `Sqe` has the same layout
         // (size and alignment are checked above) and every bit pattern of it is valid.
         unsafe { std::mem::transmute::<Sqe, squeue::Entry>(sqe) }

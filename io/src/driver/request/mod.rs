@@ -230,6 +230,16 @@ impl Request {
         }
     }
 
+    /// The memory of a transfer that may be registered: where it begins, and its length.
+    #[inline(always)]
+    pub(crate) fn memory(&self) -> Option<(usize, u32)> {
+        match self {
+            Self::Read { memory, len, .. } => Some((memory.addr(), *len)),
+            Self::Write { memory, len, .. } => Some((memory.addr(), *len)),
+            _ => None,
+        }
+    }
+
     /// The same transfer without an offset. `None` if it has none, or is no transfer.
     pub(crate) fn at_cursor(mut self) -> Option<Self> {
         match &mut self {
