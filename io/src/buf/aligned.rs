@@ -26,15 +26,20 @@ use super::{IoBuf, IoBufMut};
 /// assert!(block.as_ptr().addr().is_multiple_of(AlignedBuf::ALIGN));
 /// ```
 pub struct AlignedBuf {
-    /// Points to `len` initialised bytes of this value alone: an allocation of `layout(len)`, or
-    /// nothing if `len` is 0.
+    /// Points to `len` initialised bytes of this value alone: an allocation of `layout(len)` from
+    /// `lead` bytes in, or nothing if `len` is 0.
     start: NonNull<u8>,
     len: usize,
+    lead: usize,
 }
 
 /// Gives an empty buffer an aligned address without an allocation.
 #[repr(align(4096))]
 struct Page;
+
+/// The length from which on zeroed pages are left to the system, in bytes: where common allocators
+/// begin to ask it for each allocation.
+const LARGE: usize = 128 * 1024;
 
 const _: () = assert!(align_of::<Page>() == AlignedBuf::ALIGN);
 
@@ -44,7 +49,9 @@ impl AlignedBuf {
 
     /// Allocates a buffer of `len` zero bytes.
     ///
-    /// One allocation, or none if `len` is zero.
+    /// One allocation, or none if `len` is zero. The pages of a large buffer, of 128 KiB and more,
+    /// take no memory before they are used, if the allocator gets them from the system; such a
+    /// buffer is a page longer than it shows.
     ///
     /// # Panics
     ///
@@ -55,19 +62,31 @@ impl AlignedBuf {
             return Self {
                 start: NonNull::<Page>::dangling().cast(),
                 len,
+                lead: 0,
             };
         }
         let layout = Self::layout(len);
         // SAFETY: the layout is not of size zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else {
+        let base = unsafe { alloc_zeroed(layout) };
+        let Some(base) = NonNull::new(base) else {
             handle_alloc_error(layout)
         };
-        Self { start, len }
+        let lead = base.addr().get().wrapping_neg() % Self::ALIGN;
+        // SAFETY: an aligned allocation is not moved into; another is longer by ALIGN.
+        let start = unsafe { base.add(lead) };
+        Self { start, len, lead }
     }
 
+    /// Allocators have pages that are zero already for an ordinary alignment only: to memory that
+    /// they align to a page, they write the zeroes. So a large buffer aligns itself, in a larger
+    /// allocation.
     fn layout(len: usize) -> Layout {
-        Layout::from_size_align(len, Self::ALIGN).unwrap_or_else(|_| {
+        let layout = if len < LARGE {
+            Layout::from_size_align(len, Self::ALIGN)
+        } else {
+            Layout::from_size_align(len.saturating_add(Self::ALIGN), 1)
+        };
+        layout.unwrap_or_else(|_| {
             panic!("a buffer of {len} bytes is more than an allocation can hold")
         })
     }
@@ -76,9 +95,11 @@ impl AlignedBuf {
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
         if self.len != 0 {
+            // SAFETY: the allocation begins that far before.
+            let base = unsafe { self.start.sub(self.lead) };
             // SAFETY: `zeroed` has allocated it with this layout, and nothing uses it after the
             // drop.
-            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.len)) }
+            unsafe { dealloc(base.as_ptr(), Self::layout(self.len)) }
         }
     }
 }
@@ -147,12 +168,35 @@ mod tests {
 
     #[test]
     fn every_length_is_aligned_and_zero() {
-        for len in [0, 1, 511, 4096, 4097, 1 << 20] {
+        for len in [0, 1, 511, 4096, 4097, LARGE - 1, LARGE, LARGE + 1, 1 << 20] {
             let buf = AlignedBuf::zeroed(len);
             assert_eq!(buf.as_ptr().addr() % AlignedBuf::ALIGN, 0, "{len}");
             assert_eq!(buf.len(), len);
             assert!(buf.iter().all(|&byte| byte == 0));
         }
+    }
+
+    /// How many pages of it are resident.
+    #[cfg(not(miri))]
+    fn resident(buf: &AlignedBuf) -> usize {
+        let mut pages = vec![0_u8; buf.len().div_ceil(AlignedBuf::ALIGN)];
+        let start = buf.as_ptr().cast_mut().cast();
+        // SAFETY: the kernel writes a byte for each page of the buffer.
+        let asked = unsafe { libc::mincore(start, buf.len(), pages.as_mut_ptr()) };
+        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
+        pages.iter().filter(|page| **page & 1 != 0).count()
+    }
+
+    #[test]
+    #[cfg(not(miri))]
+    fn a_large_one_touches_only_the_pages_that_are_used() {
+        let mut buf = AlignedBuf::zeroed(64 << 20);
+        assert_eq!(resident(&buf), 0);
+        buf[10 << 20] = 1;
+        assert!(
+            (1..=512).contains(&resident(&buf)),
+            "a page, be it a huge one"
+        );
     }
 
     #[test]
