@@ -19,7 +19,8 @@ use super::{IoBuf, IoBufMut};
 /// # Examples
 ///
 /// ```
-/// use camshaft_io::buf::AlignedBuf;
+/// # use camshaft_io as camshaft;
+/// use camshaft::buf::AlignedBuf;
 ///
 /// let mut block = AlignedBuf::zeroed(4096);
 /// block[..5].copy_from_slice(b"hello");

@@ -46,7 +46,8 @@
 //! # Examples
 //!
 //! ```
-//! use camshaft_io::buf::{IoBuf, IoBufMut};
+//! # use camshaft_io as camshaft;
+//! use camshaft::buf::{IoBuf, IoBufMut};
 //!
 //! let mut buf = Vec::with_capacity(16);
 //! assert_eq!(buf.fill_from(b"hello, "), 7);
@@ -88,7 +89,8 @@ pub type BufResult<T, B> = (std::io::Result<T>, B);
 /// A borrowed slice is refused, and so is an array, whose bytes move with it:
 ///
 /// ```compile_fail,E0277
-/// use camshaft_io::buf::IoBuf;
+/// # use camshaft_io as camshaft;
+/// use camshaft::buf::IoBuf;
 ///
 /// fn write(buf: impl IoBuf) {}
 /// write([0_u8; 16]);
@@ -134,7 +136,8 @@ pub unsafe trait IoBuf: 'static {
     /// # Examples
     ///
     /// ```
-    /// use camshaft_io::buf::IoBuf;
+    /// # use camshaft_io as camshaft;
+    /// use camshaft::buf::IoBuf;
     ///
     /// let part = b"GET / HTTP/1.1".slice(4..5);
     /// assert_eq!(&*part, b"/");
@@ -155,7 +158,8 @@ pub unsafe trait IoBuf: 'static {
 /// far as their capacity goes; the others are overwritten from their start and keep their length.
 ///
 /// ```compile_fail,E0277
-/// use camshaft_io::buf::IoBufMut;
+/// # use camshaft_io as camshaft;
+/// use camshaft::buf::IoBufMut;
 ///
 /// fn read(buf: impl IoBufMut) {}
 /// let mut on_the_stack = [0_u8; 16];

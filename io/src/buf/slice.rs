@@ -29,7 +29,8 @@ use super::{IoBuf, IoBufMut};
 /// # Examples
 ///
 /// ```
-/// use camshaft_io::buf::{IoBuf, IoBufMut};
+/// # use camshaft_io as camshaft;
+/// use camshaft::buf::{IoBuf, IoBufMut};
 ///
 /// let mut header = Vec::with_capacity(8);
 /// header.extend_from_slice(b"len=");
