@@ -22,6 +22,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
+use futures_core::Stream as _;
 use socket2::SockRef;
 
 use crate::buf::BufResult;
@@ -29,7 +30,12 @@ use crate::driver::{self, BufGuard};
 use crate::lane::{Direction, Turn};
 use crate::op::Op;
 use crate::socket::Socket;
-use crate::stream::{ReceiveLent, SendBuf, Stream, Whole};
+use crate::stream::{ReceiveLent, RecvStream, SendBuf, Stream, Whole};
+
+/// After so many small receives in a row, more of them are expected, and asked for all at once.
+const OFTEN: u8 = 2;
+/// The most bytes of a small receive. Bulk data is received one buffer after the other, as it is used.
+const SMALL: usize = 4096;
 
 /// A stream that can be read by polls.
 pub trait PollRead {
@@ -43,6 +49,30 @@ pub trait PollWrite {
     fn polled_write(&self) -> PolledWrite;
 }
 
+impl<T: PollRead + ?Sized> PollRead for &T {
+    fn polled_read(&self) -> PolledRead {
+        (**self).polled_read()
+    }
+}
+
+impl<T: PollWrite + ?Sized> PollWrite for &T {
+    fn polled_write(&self) -> PolledWrite {
+        (**self).polled_write()
+    }
+}
+
+impl<T: PollRead + ?Sized> PollRead for Rc<T> {
+    fn polled_read(&self) -> PolledRead {
+        (**self).polled_read()
+    }
+}
+
+impl<T: PollWrite + ?Sized> PollWrite for Rc<T> {
+    fn polled_write(&self) -> PolledWrite {
+        (**self).polled_write()
+    }
+}
+
 /// Receives, one after the other.
 ///
 /// # Cancellation
@@ -53,20 +83,27 @@ pub struct PolledRead {
 }
 
 enum Read {
-    Socket {
-        socket: Rc<Socket<Stream>>,
-        receive: Option<Op<ReceiveLent>>,
-    },
+    Socket(SocketRead),
     Other(Box<dyn Receives>),
+}
+
+struct SocketRead {
+    socket: Rc<Socket<Stream>>,
+    once: Option<Op<ReceiveLent>>,
+    many: Option<Box<RecvStream<'static>>>,
+    /// How many receives in a row brought little.
+    small: u8,
 }
 
 impl PolledRead {
     pub(crate) fn of_socket(socket: &Rc<Socket<Stream>>) -> Self {
         Self {
-            kind: Read::Socket {
+            kind: Read::Socket(SocketRead {
                 socket: socket.clone(),
-                receive: None,
-            },
+                once: None,
+                many: None,
+                small: 0,
+            }),
         }
     }
 
@@ -102,12 +139,7 @@ impl PolledRead {
     #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BufGuard>> {
         match &mut self.kind {
-            Read::Socket { socket, receive } => {
-                let op = receive.get_or_insert_with(|| Op::new(ReceiveLent::new(socket)));
-                let received = ready!(Pin::new(op).poll(cx));
-                *receive = None;
-                Poll::Ready(received)
-            }
+            Read::Socket(socket) => socket.poll_recv(cx),
             Read::Other(other) => other.poll_recv(cx),
         }
     }
@@ -116,11 +148,47 @@ impl PolledRead {
     /// stream gets them.
     pub fn unread(self, bytes: &[u8]) {
         match self.kind {
-            Read::Socket { socket, receive } => {
-                drop(receive);
+            Read::Socket(SocketRead {
+                socket, once, many, ..
+            }) => {
+                drop(once);
+                drop(many);
                 socket.give_back(bytes.to_vec());
             }
             Read::Other(other) => other.unread(bytes),
+        }
+    }
+}
+
+impl SocketRead {
+    #[inline]
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BufGuard>> {
+        let received = match &mut self.many {
+            Some(many) => ready!(Pin::new(&mut **many).poll_next(cx)),
+            None => {
+                let once =
+                    (self.once).get_or_insert_with(|| Op::new(ReceiveLent::new(&self.socket)));
+                let received = ready!(Pin::new(once).poll(cx));
+                self.once = None;
+                Some(received)
+            }
+        };
+        let received = received.unwrap_or_else(|| Ok(Vec::new().into()));
+        self.choose(received.as_ref().map_or(0, |guard| guard.len()));
+        Poll::Ready(received)
+    }
+
+    /// Decides how to receive what comes after so many bytes.
+    #[inline]
+    fn choose(&mut self, len: usize) {
+        if len > SMALL {
+            (self.small, self.many) = (0, None);
+        } else if self.many.is_none() {
+            self.small += 1;
+            if self.small == OFTEN {
+                self.small = 0;
+                self.many = Some(Box::new(RecvStream::new(&self.socket)));
+            }
         }
     }
 }

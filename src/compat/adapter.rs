@@ -45,6 +45,7 @@ impl<T> Adapter<T> {
     }
 
     /// Waits until the write that is under way is over.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
     #[inline]
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writer.poll_end(cx)

@@ -58,3 +58,49 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+    use std::task::Waker;
+
+    use super::*;
+
+    struct Lines;
+
+    impl PollRead for Lines {
+        fn polled_read(&self) -> PolledRead {
+            let mut lines = ["one", "two"].into_iter();
+            PolledRead::new(
+                move || {
+                    ready(Ok(lines
+                        .next()
+                        .unwrap_or_default()
+                        .as_bytes()
+                        .to_vec()
+                        .into()))
+                },
+                |bytes| assert_eq!(bytes, b"wo"),
+            )
+        }
+    }
+
+    #[test]
+    fn a_buffer_goes_back_as_soon_as_its_last_byte_is_used() {
+        let mut reader = Reader::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut fill = |reader: &mut Reader| {
+            reader
+                .poll_fill(&Lines, &mut cx)
+                .map(|it| it.unwrap().len())
+        };
+        assert_eq!(fill(&mut reader), Poll::Ready(3));
+        reader.consume(2);
+        assert_eq!(fill(&mut reader), Poll::Ready(1), "the rest first");
+        reader.consume(1);
+        assert!(reader.guard.is_none());
+        assert_eq!(fill(&mut reader), Poll::Ready(3));
+        reader.consume(1);
+        reader.end();
+    }
+}

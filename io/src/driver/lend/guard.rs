@@ -54,6 +54,13 @@ impl BufGuard {
     }
 }
 
+/// Bytes of one's own in the place of lent ones, for a stream that has no others.
+impl From<Vec<u8>> for BufGuard {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::private(bytes)
+    }
+}
+
 impl Deref for BufGuard {
     type Target = [u8];
 
