@@ -29,10 +29,8 @@ const READS: [(&str, Begin); 8] = [
     }),
     ("read_vectored", |it| {
         Box::pin(async {
-            drop(
-                it.read_vectored(vec![Vec::with_capacity(2), Vec::with_capacity(5)])
-                    .await,
-            )
+            let bufs = vec![Vec::with_capacity(2), Vec::with_capacity(5)];
+            drop(it.read_vectored(bufs).await);
         })
     }),
     ("peek", |it| {

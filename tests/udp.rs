@@ -320,7 +320,7 @@ fn over_ipv6_too() {
         assert!(b.multicast_loop_v6().unwrap());
         // The interface of the loopback is the first.
         let group = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 0x1234);
-        b.join_multicast_v6(&group, 1).unwrap();
+        b.join_multicast_v6(group, 1).unwrap();
         b.leave_multicast_v6(group, 1).unwrap();
     });
 }
@@ -335,7 +335,7 @@ fn a_group_hears_what_is_sent_to_it() {
         listener
             .join_multicast_v4(group, Ipv4Addr::LOCALHOST)
             .unwrap();
-        let again = listener.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST);
+        let again = listener.join_multicast_v4(group, Ipv4Addr::LOCALHOST);
         assert_eq!(again.unwrap_err().kind(), ErrorKind::AddrInUse);
         let (sender, _) = bound().await;
         SockRef::from(&sender)
