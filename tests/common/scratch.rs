@@ -2,8 +2,10 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "as in `common`")]
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 /// Removed with everything in it when dropped.
 pub struct Scratch(PathBuf);
@@ -40,7 +42,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        // Whatever was dropped midway may still be adding to it.
+        for _ in 0..100 {
+            match fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => thread::yield_now(),
+                _ => return,
+            }
+        }
     }
 }
 
