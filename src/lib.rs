@@ -68,12 +68,12 @@ pub mod task {
 }
 
 pub mod io {
-    //! The traits of reading and writing with owned buffers, pipes, the standard streams, and the readiness of other descriptors.
+    //! The traits of reading and writing with owned buffers, copying, pipes, the standard streams, and the readiness of other descriptors.
 
     pub use camshaft_io::{
         AsyncFd, AsyncFdReadyGuard, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufResult,
-        Interest, PipeReader, PipeWriter, Ready, Stderr, Stdin, Stdout, TryIoError, pipe, stderr,
-        stdin, stdout,
+        Interest, PipeReader, PipeWriter, ReadHalf, Ready, Stderr, Stdin, Stdout, TryIoError,
+        WriteHalf, copy, copy_bidirectional, pipe, split, stderr, stdin, stdout,
     };
 }
 

@@ -18,6 +18,7 @@
 
 mod async_fd;
 pub mod buf;
+mod copy;
 pub mod driver;
 mod flow;
 mod fork;
@@ -44,6 +45,9 @@ mod traits;
 
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, Interest, Ready, TryIoError};
 pub use buf::BufResult;
+pub use copy::{ReadHalf, WriteHalf, copy, copy_bidirectional, split};
+#[doc(hidden)]
+pub use copy::{Sink, Source};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use traits::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

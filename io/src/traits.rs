@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 
 use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::copy::{Sink, Source};
 
 /// A source of bytes.
 ///
@@ -91,6 +92,12 @@ pub trait AsyncRead {
                 }
             }
         }
+    }
+
+    /// What the kernel can take the bytes from by itself, for [`copy`](crate::copy()). Only for what is of this crate.
+    #[doc(hidden)]
+    fn raw_source(&self) -> Option<Source> {
+        None
     }
 }
 
@@ -200,6 +207,12 @@ pub trait AsyncWrite {
     ///
     /// What the system reports.
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>>;
+
+    /// What the kernel can give the bytes to by itself, for [`copy`](crate::copy()). Only for what is of this crate.
+    #[doc(hidden)]
+    fn raw_sink(&self) -> Option<Sink> {
+        None
+    }
 }
 
 /// Conveniences for every [`AsyncWrite`].

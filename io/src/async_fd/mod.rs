@@ -102,10 +102,10 @@ impl<T: AsFd> AsyncFd<T> {
                 "the descriptor was wrapped for another interest; name this one in AsyncFd::with_interest as well",
             ));
         }
-        let events = wait(self.watched.0.clone(), events).await?;
+        let (events, _) = wait(self.watched.0.clone(), events).await;
         Ok(AsyncFdReadyGuard {
             fd: self,
-            ready: Some(Ready::new(events)),
+            ready: Some(Ready::new(events?)),
         })
     }
 
@@ -155,7 +155,7 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> io::Result<R> {
         loop {
             // Before the call: its result must not be held at an await.
-            give_way().await;
+            give_way(0).await;
             match call(&self.inner) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
@@ -183,7 +183,7 @@ impl<T: AsFd> AsyncFd<T> {
         mut call: impl FnMut(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
-            give_way().await;
+            give_way(0).await;
             match call(&mut self.inner) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,

@@ -7,6 +7,7 @@ use super::File;
 use super::payload::{Bytes, Growing, Payload, Pieces, Room, Rooms};
 use super::transfer::{Full, Goal, Part, ToEnd, Transfer, Whole};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::copy::{AsSink, AsSource, Sink, Source};
 use crate::op::Op;
 use crate::stream::{implement_read, implement_write};
 
@@ -330,6 +331,18 @@ impl File {
     /// None.
     pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<> {
         std::future::ready(Ok(()))
+    }
+}
+
+impl AsSource for File {
+    fn as_source(&self) -> Option<Source> {
+        None
+    }
+}
+
+impl AsSink for File {
+    fn as_sink(&self) -> Option<Sink> {
+        None
     }
 }
 

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use self::read::Read;
 use self::write::{Many, One, Write};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
+use crate::copy::{AsSink, AsSource, Sink, Source};
 use crate::lane::{Direction, Turn};
 use crate::net::IntoStdError;
 use crate::op::Op;
@@ -31,6 +32,19 @@ pub(crate) struct Pipe;
 pub(crate) struct Chunk {
     bytes: Vec<u8>,
     taken: usize,
+}
+
+impl From<Vec<u8>> for Chunk {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, taken: 0 }
+    }
+}
+
+impl From<Chunk> for Vec<u8> {
+    fn from(mut chunk: Chunk) -> Self {
+        chunk.bytes.drain(..chunk.taken);
+        chunk.bytes
+    }
 }
 
 impl Kind for Pipe {
@@ -235,6 +249,18 @@ impl PipeWriter {
     }
 }
 
+impl AsSource for PipeReader {
+    fn as_source(&self) -> Option<Source> {
+        Some((&self.pipe).into())
+    }
+}
+
+impl AsSink for PipeWriter {
+    fn as_sink(&self) -> Option<Sink> {
+        Some((&self.pipe).into())
+    }
+}
+
 implement_read!(PipeReader, PipeReader);
 implement_read!(&PipeReader, PipeReader);
 implement_write!(PipeWriter, PipeWriter);
@@ -348,7 +374,8 @@ fn flags(fd: &impl AsRawFd) -> io::Result<i32> {
     Ok(flags)
 }
 
-fn nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
+/// Sets a descriptor to non-blocking mode.
+pub(crate) fn nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
     let flags = flags(fd)?;
     if flags & libc::O_NONBLOCK != 0 {
         return Ok(());

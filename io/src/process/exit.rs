@@ -49,7 +49,7 @@ impl Exit {
     /// Waits until the child may have ended. To be called after [`listen`](Self::listen).
     pub(super) async fn ready(&mut self) -> io::Result<()> {
         match self {
-            Self::Pidfd(fd) => wait(fd.clone(), libc::POLLIN).await.map(drop),
+            Self::Pidfd(fd) => wait(fd.clone(), libc::POLLIN).await.0.map(drop),
             Self::Signal(listener) => {
                 let heard = match listener {
                     Some(listener) => listener.recv().await,

@@ -159,7 +159,7 @@ impl Signal {
             let waiting = self
                 .waiting
                 .get_or_insert_with(|| wait(self.event.clone(), libc::POLLIN));
-            let Poll::Ready(result) = Pin::new(waiting).poll(cx) else {
+            let Poll::Ready((result, _)) = Pin::new(waiting).poll(cx) else {
                 return Poll::Pending;
             };
             self.waiting = None;

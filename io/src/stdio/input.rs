@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use super::line::{Line, Place, lock};
 use super::{Next, PORTION, Standard, is_closed};
 use crate::buf::{BufResult, IoBufMut};
+use crate::copy::{AsSource, Source};
 use crate::driver::{self, Job};
 use crate::readiness::give_way;
 use crate::stream::{implement_read, no_room};
@@ -177,6 +178,13 @@ impl Stdin {
     }
 }
 
+/// It may be anything, and is never set to non-blocking mode.
+impl AsSource for Stdin {
+    fn as_source(&self) -> Option<Source> {
+        None
+    }
+}
+
 implement_read!(Stdin, Stdin);
 implement_read!(&Stdin, Stdin);
 
@@ -231,7 +239,7 @@ impl<B: IoBufMut> Filling<B> {
     async fn more(&mut self, place: &Place<'_>) -> io::Result<usize> {
         loop {
             // Before a read: its bytes must not be held at an await.
-            give_way().await;
+            give_way(0).await;
             poll_fn(|cx| poll_turn(place, cx)).await;
             let error = match self.attempt() {
                 Ok(n) => return Ok(n),

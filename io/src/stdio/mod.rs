@@ -77,7 +77,7 @@ impl Standard {
     }
 
     async fn ready(self, events: i16) -> io::Result<()> {
-        wait(self, events).await.map(drop)
+        wait(self, events).await.0.map(drop)
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use super::line::{Line, Place, lock};
 use super::{Next, PORTION, Standard, is_closed};
 use crate::buf::{BufResult, IoBuf};
+use crate::copy::{AsSink, Sink};
 use crate::driver::{self, Job};
 use crate::readiness::give_way;
 use crate::sigpipe::{Guard, guard, without_sigpipe, write_now};
@@ -53,7 +54,7 @@ impl Output {
     async fn some(&'static self, place: &Place<'_>, bytes: &[u8]) -> io::Result<usize> {
         let mut written_by_thread = false;
         loop {
-            give_way().await;
+            give_way(0).await;
             poll_fn(|cx| self.poll_turn(place, cx)).await;
             let outcome = if written_by_thread {
                 lock(&self.state).outcome.take()
@@ -276,6 +277,13 @@ macro_rules! output {
             /// Strict: it only waits.
             pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<> {
                 $output.flush()
+            }
+        }
+
+        /// It may be anything, and is never set to non-blocking mode.
+        impl AsSink for $type {
+            fn as_sink(&self) -> Option<Sink> {
+                None
             }
         }
 

@@ -151,6 +151,12 @@ macro_rules! transfers_read {
         $crate::stream::implement_read!($type, $type $(, $generic)?);
         $crate::stream::implement_read!(&$type, $type $(, $generic)?);
 
+        impl$(<$generic>)? $crate::copy::AsSource for $type {
+            fn as_source(&self) -> Option<$crate::copy::Source> {
+                Some(self.socket().into())
+            }
+        }
+
         impl$(<$generic>)? $crate::poll::PollRead for $type {
             fn polled_read(&self) -> $crate::poll::PolledRead {
                 $crate::poll::PolledRead::of_socket(self.socket())
@@ -189,6 +195,10 @@ macro_rules! implement_read {
                 buf: Vec<u8>,
             ) -> impl Future<Output = $crate::buf::BufResult<usize, Vec<u8>>> {
                 <$base>::read_to_end(self, buf)
+            }
+
+            fn raw_source(&self) -> Option<$crate::copy::Source> {
+                <$base as $crate::copy::AsSource>::as_source(self)
             }
         }
     };
@@ -281,6 +291,12 @@ macro_rules! transfers_write {
 
         $crate::stream::implement_write!($type, $type $(, $generic)?);
         $crate::stream::implement_write!(&$type, $type $(, $generic)?);
+
+        impl$(<$generic>)? $crate::copy::AsSink for $type {
+            fn as_sink(&self) -> Option<$crate::copy::Sink> {
+                Some(self.socket().into())
+            }
+        }
 
         impl$(<$generic>)? $crate::poll::PollWrite for $type {
             fn polled_write(&self) -> $crate::poll::PolledWrite {
@@ -375,6 +391,10 @@ macro_rules! implement_write {
 
             fn shutdown(&mut self) -> impl Future<Output = std::io::Result<()>> {
                 <$base>::shutdown(self)
+            }
+
+            fn raw_sink(&self) -> Option<$crate::copy::Sink> {
+                <$base as $crate::copy::AsSink>::as_sink(self)
             }
         }
     };

@@ -1,0 +1,177 @@
+//! Ends that the kernel can move bytes between by itself.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::driver::{BufGuard, CURSOR, Request, transfer_len};
+use crate::lane::{Direction, Turn};
+use crate::pipe::{Pipe, nonblocking};
+use crate::sigpipe::without_sigpipe;
+use crate::socket::Socket;
+use crate::stream::{Stashed, Stream};
+
+/// A reader that the kernel can take bytes from by itself.
+#[derive(Debug)]
+pub struct Source(pub(super) End);
+
+/// A writer that the kernel can give bytes to by itself.
+#[derive(Debug)]
+pub struct Sink(pub(super) End);
+
+/// What may be such a reader.
+pub(crate) trait AsSource {
+    fn as_source(&self) -> Option<Source>;
+}
+
+/// What may be such a writer.
+pub(crate) trait AsSink {
+    fn as_sink(&self) -> Option<Sink>;
+}
+
+impl<T> From<&Rc<T>> for Source
+where
+    End: From<Rc<T>>,
+{
+    fn from(end: &Rc<T>) -> Self {
+        Self(end.clone().into())
+    }
+}
+
+impl<T> From<&Rc<T>> for Sink
+where
+    End: From<Rc<T>>,
+{
+    fn from(end: &Rc<T>) -> Self {
+        Self(end.clone().into())
+    }
+}
+
+/// A socket or pipe.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    Stream(Rc<Socket<Stream>>),
+    Pipe(Rc<Socket<Pipe>>),
+}
+
+impl From<Rc<Socket<Stream>>> for End {
+    fn from(socket: Rc<Socket<Stream>>) -> Self {
+        Self::Stream(socket)
+    }
+}
+
+impl From<Rc<Socket<Pipe>>> for End {
+    fn from(pipe: Rc<Socket<Pipe>>) -> Self {
+        Self::Pipe(pipe)
+    }
+}
+
+impl AsRawFd for End {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Stream(socket) => socket.raw(),
+            Self::Pipe(pipe) => pipe.raw(),
+        }
+    }
+}
+
+impl End {
+    pub(super) fn is_pipe(&self) -> bool {
+        matches!(self, Self::Pipe(_))
+    }
+
+    /// Sets a socket to the mode without which the kernel would wait in `splice`. It stays in it: the other operations do not
+    /// care.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        nonblocking(self)
+    }
+
+    /// A place on a lane.
+    pub(super) fn turn(&self, direction: Direction) -> Hold {
+        match self {
+            Self::Stream(socket) => Hold::Stream(Turn::new(socket, direction)),
+            Self::Pipe(pipe) => Hold::Pipe(Turn::new(pipe, direction)),
+        }
+    }
+
+    /// Takes bytes from the stash. For who holds the reading lane.
+    pub(super) fn take_stashed(&self) -> io::Result<Option<BufGuard>> {
+        let bytes = match self {
+            Self::Pipe(pipe) => pipe.unstash().map(Into::into),
+            Self::Stream(socket) => match socket.unstash() {
+                None => None,
+                Some(Stashed::Bytes { mut bytes, taken }) => {
+                    bytes.drain(..taken);
+                    Some(bytes)
+                }
+                Some(Stashed::Lent(guard)) => return Ok(Some(guard)),
+                // Descriptors that nobody asked for are closed, as the kernel does.
+                Some(Stashed::Rights { bytes, fds: _ }) => Some(bytes),
+                Some(Stashed::Failed(error)) => return Err(error),
+            },
+        };
+        Ok(bytes.map(BufGuard::private))
+    }
+
+    /// Puts bytes back to the front of the stash. For who holds the reading lane.
+    pub(super) fn give_back(&self, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        match self {
+            Self::Stream(socket) => socket.give_back(bytes),
+            Self::Pipe(pipe) => pipe.restash(bytes.into()),
+        }
+    }
+
+    /// Writes without waiting. For who holds the writing lane.
+    pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let fd = self.as_raw_fd();
+        let (memory, len) = (bytes.as_ptr(), transfer_len(bytes.len()));
+        let request = match self {
+            Self::Stream(_) => Request::Send {
+                fd,
+                memory,
+                len,
+                flags: 0,
+            },
+            Self::Pipe(_) => Request::Write {
+                fd,
+                memory,
+                len,
+                offset: CURSOR,
+                flags: 0,
+            },
+        };
+        let result = without_sigpipe(|| {
+            // SAFETY: REQUEST-MEMORY: the slice outlives the call.
+            unsafe { request.attempt() }
+        });
+        usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+    }
+}
+
+/// A lane that is waited for, or held.
+pub(super) enum Hold {
+    Stream(Turn<Socket<Stream>>),
+    Pipe(Turn<Socket<Pipe>>),
+}
+
+impl AsRawFd for Hold {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Stream(turn) => turn.socket().raw(),
+            Self::Pipe(turn) => turn.socket().raw(),
+        }
+    }
+}
+
+impl Hold {
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::Stream(turn) => turn.poll(cx),
+            Self::Pipe(turn) => turn.poll(cx),
+        }
+    }
+}
