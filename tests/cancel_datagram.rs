@@ -123,6 +123,23 @@ fn a_receive_that_completed_unseen_loses_nothing() {
 }
 
 #[test]
+fn what_is_stashed_is_readable() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for socket in Messages::all() {
+            let mut receiving = socket.begin(Way::Recv);
+            assert!(poll_once(receiving.as_mut()).await.is_pending());
+            socket.send(b"only");
+            turn().await;
+            drop(receiving);
+            // The socket itself is empty now.
+            socket.begin(Way::Readable).await.expect("readable");
+            assert_eq!(socket.rest().await, list(&["only"]), "{socket:?}");
+        }
+    });
+}
+
+#[test]
 fn an_empty_message_survives_the_stash() {
     let _alone = alone();
     runtime().block_on(async {

@@ -305,6 +305,33 @@ fn send_elsewhere(stream: UnixStream, fd: OwnedFd) {
     sending.join().expect("no panic");
 }
 
+/// Who asks for it gets a descriptor of the sender's process with each message (`SO_PASSPIDFD`, Linux 6.5).
+#[test]
+fn a_descriptor_that_nobody_asked_for_is_closed() {
+    const PASS_PIDFD: libc::c_int = 76;
+    let _alone = alone();
+    runtime().block_on(async {
+        turn().await;
+        let (a, b) = pair();
+        let on: libc::c_int = 1;
+        // SAFETY: the kernel reads one integer.
+        let set = unsafe {
+            let on = (&raw const on).cast();
+            libc::setsockopt(b.as_raw_fd(), libc::SOL_SOCKET, PASS_PIDFD, on, 4)
+        };
+        if set != 0 {
+            return eprintln!("this kernel has none");
+        }
+        let before = fds();
+        let (reader, writer) = probe();
+        send(&a, b"abc", vec![writer]).await;
+        let (bytes, received) = recv(&b).await;
+        assert_eq!((&bytes[..], received.len()), (&b"abc"[..], 1));
+        drop((reader, received));
+        assert_eq!(fds(), before);
+    });
+}
+
 #[test]
 fn without_numbers_left_the_bytes_remain_and_nothing_stays_open() {
     let _alone = alone();
