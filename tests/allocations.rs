@@ -7,10 +7,11 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use camshaft::net::TcpStream;
+use camshaft::net::{TcpStream, UdpSocket};
 use camshaft::runtime::Builder;
 use camshaft::task::{JoinSet, yield_now};
 use camshaft::time::{sleep, timeout};
+use common::sockets::next;
 use common::{allocations, alone, pair, runtime};
 
 #[global_allocator]
@@ -59,6 +60,49 @@ fn an_echo_allocates_nothing() {
             answer = back;
         });
         assert_eq!(count, 0);
+    });
+}
+
+#[test]
+fn a_round_trip_of_datagrams_allocates_nothing() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let a = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let b = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let address = b.local_addr().expect("bound");
+        let mut word = vec![7; 64];
+        let count = steady!(500, {
+            let (result, mut back) = a.send_to(word, address).await;
+            assert_eq!(result.expect("sent"), 64);
+            back.clear();
+            let (result, mut filled) = b.recv_from(back).await;
+            let (_, sender) = result.expect("a datagram");
+            let (result, back) = b.send_to(filled, sender).await;
+            assert_eq!(result.expect("sent"), 64);
+            filled = back;
+            filled.clear();
+            let (result, filled) = a.recv(filled).await;
+            assert_eq!(result.expect("a datagram"), 64);
+            word = filled;
+        });
+        assert_eq!(count, 0);
+    });
+}
+
+#[test]
+fn a_stream_of_lent_buffers_allocates_nothing() {
+    let _alone = alone();
+    let runtime = runtime();
+    let private = (runtime.backend_report().to_string()).contains("provided-buffer rings: no");
+    runtime.block_on(async {
+        let (client, server) = pair().await;
+        let mut stream = server.recv_stream();
+        let count = steady!(500, {
+            client.write_all(&b"word"[..]).await.0.expect("connected");
+            let guard = next(&mut stream).await.expect("connected");
+            assert_eq!(&*guard.expect("bytes"), b"word");
+        });
+        assert!(count == 0 || private, "{count}");
     });
 }
 
