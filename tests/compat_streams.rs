@@ -387,6 +387,22 @@ macro_rules! scenarios {
                     assert!(stream.is_ok());
                 });
             }
+
+            #[test]
+            fn a_dropped_adapter_of_a_borrowed_half_gives_back_what_was_not_read() {
+                let _alone = alone();
+                runtime().block_on(async {
+                    let (mut client, mut server) = half_std();
+                    client.write_all(b"abcdef").unwrap();
+                    let (read, _) = server.split();
+                    let mut two = [0; 2];
+                    $adapter::new(read).read_exact(&mut two).await.unwrap();
+                    client.shutdown(std::net::Shutdown::Write).unwrap();
+                    let (result, rest) = server.read_to_end(Vec::new()).await;
+                    result.unwrap();
+                    assert_eq!((&two, &rest[..]), (b"ab", &b"cdef"[..]));
+                });
+            }
         }
     };
 }

@@ -34,7 +34,7 @@ impl<T> Adapter<T> {
     }
 
     pub(super) fn into_inner(self) -> T {
-        self.reader.end();
+        drop(self.reader);
         self.stream
     }
 

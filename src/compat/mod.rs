@@ -35,7 +35,7 @@
 //! - **Flush waits** until the system has taken all bytes. (That of hyper differs: see there.)
 //! - **Dropping** an adapter closes its stream. Bytes that were accepted but not flushed are written all the same, in the
 //!   background, for at most ten seconds, as long as the runtime runs. (A stream whose half owns the end of writing ends it
-//!   at once.)
+//!   at once.) A stream that is only borrowed, as by the halves of `split`, stays open, and is left as by `into_inner`.
 //! - **`into_inner`** gives the stream back and loses nothing: bytes that were received but not read come first in its next
 //!   read, and writes to it begin after those that the adapter accepted.
 //!

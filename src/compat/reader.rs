@@ -50,9 +50,11 @@ impl Reader {
             self.guard = None;
         }
     }
+}
 
-    /// Gives back what was not used.
-    pub(super) fn end(mut self) {
+impl Drop for Reader {
+    /// Gives back what was not used: a stream that was only borrowed is read on by somebody else.
+    fn drop(&mut self) {
         if let Some(polled) = self.polled.take() {
             polled.unread(self.rest());
         }
@@ -101,6 +103,6 @@ mod tests {
         assert!(reader.guard.is_none());
         assert_eq!(fill(&mut reader), Poll::Ready(3));
         reader.consume(1);
-        reader.end();
+        drop(reader);
     }
 }
