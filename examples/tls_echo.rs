@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = words.next().unwrap_or_else(|| "127.0.0.1:8443".to_owned());
     let (settings, certificate) = settings()?;
     if let Some(path) = words.next() {
-        fs::write(&path, certificate).await.0?;
+        fs::write(&path, certificate).await?;
     }
     let acceptor = TlsAcceptor::from(Arc::new(settings));
     let listener = TcpListener::bind(&*address).await?;

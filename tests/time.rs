@@ -435,27 +435,6 @@ fn a_paused_clock_does_not_jump_over_a_name_look_up() {
 }
 
 #[test]
-fn a_paused_clock_does_not_jump_over_work_on_a_file() {
-    let _alone = alone();
-    let path = std::env::temp_dir().join(format!("camshaft-time-{}", std::process::id()));
-    let file = camshaft::fs::File::from_std(std::fs::File::create_new(&path).unwrap());
-    paused().block_on(async {
-        let start = Instant::now();
-        for round in 0..5 {
-            let written = file.write_at(vec![1; 100_000], round * 100_000).await.0;
-            assert_eq!(written.unwrap(), 100_000);
-            // That takes a while, on whatever thread.
-            let synced = timeout(SECOND, file.sync_all()).await;
-            synced.expect("no time passes meanwhile").unwrap();
-        }
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        sleep(SECOND).await;
-        assert_eq!(start.elapsed(), SECOND, "and goes on afterwards");
-    });
-    std::fs::remove_file(&path).unwrap();
-}
-
-#[test]
 fn a_paused_clock_does_not_jump_over_io_that_is_there() {
     let _alone = alone();
     paused().block_on(async {

@@ -57,7 +57,7 @@ pub use self::lend::BufRing;
 pub(crate) use self::lend::Ledger;
 pub(crate) use self::lend::PRIVATE_LEN;
 use self::poller::Poller;
-pub(crate) use self::request::{CURSOR, Request, transfer_len};
+pub(crate) use self::request::{APPEND, CURSOR, Request, transfer_len};
 use self::ring::{Ring, Shape};
 pub(crate) use self::syscall::Timespec;
 pub(crate) use self::table::{Completion, Key, Sink};
@@ -159,7 +159,8 @@ fn say_once(error: &io::Error) {
 
 /// The least number of completions that fit in the queue before the kernel has to keep some aside.
 const LEAST_COMPLETIONS: u32 = 64;
-/// An io_uring driver. Cheap to clone; the clones are one driver.
+
+/// A driver: a ring, or an epoll, and what is in flight on it. Cheap to clone; the clones are one driver.
 #[derive(Clone)]
 pub struct Driver {
     inner: Rc<Inner>,

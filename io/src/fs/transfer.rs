@@ -20,7 +20,7 @@ use super::handle::{self, Changing, Cursor, Handle, Nature};
 use super::inline::{MOST_BYTES, Way};
 use super::payload::Payload;
 use crate::buf::BufResult;
-use crate::driver::{self, CURSOR, Completion, Request};
+use crate::driver::{self, APPEND, CURSOR, Completion, Request};
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
 use crate::stream::no_room;
@@ -164,7 +164,8 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
     fn place(&self, nature: &Nature) -> u64 {
         let start = match self.offset {
             Some(offset) => offset,
-            None if !nature.seekable || (nature.appends && !Self::READS) => return CURSOR,
+            None if !nature.seekable => return CURSOR,
+            None if nature.appends && !Self::READS => return APPEND,
             None => self.handle.position(),
         };
         start.saturating_add(self.moved as u64)
@@ -273,7 +274,7 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
         if self.turn.is_some() && self.moved > 0 {
             let nature = self.handle.nature();
             match self.place(&nature) {
-                CURSOR if nature.seekable => self.handle.adopt_position(),
+                APPEND => self.handle.adopt_position(),
                 CURSOR => {}
                 place => self.handle.set_position(place),
             }

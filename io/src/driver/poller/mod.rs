@@ -44,6 +44,8 @@ use super::workers::Workers;
 const UNPARKED: u64 = u64::MAX;
 /// After this many enters that had no need to ask the kernel for events, because something was done anyway, it is asked.
 const UNASKED: u32 = 8;
+/// How many events of a descriptor in a row may bring nothing before it is left alone for a while.
+const VAIN: u32 = 8;
 /// How long a connection to a Unix socket whose queue is full waits before it tries again: nothing reports that there is room.
 const RETRY: Duration = Duration::from_millis(2);
 
@@ -183,7 +185,7 @@ impl Poller {
             }
         }
         waits.insert(waiting);
-        let errno = self.arm(waits, waiting.fd);
+        let errno = self.arm(waits, waiting.fd, waiting.events);
         if errno == 0 {
             return;
         }
@@ -206,7 +208,7 @@ impl Poller {
         workers: &Workers,
     ) -> io::Result<()> {
         self.submit(workers);
-        let first_time = self.waits.borrow().times.first().map(|(at, _)| *at);
+        let first_time = self.waits.borrow().next_time();
         let limit = if self.has_completions() || !wait {
             self.unasked.set(self.unasked.get() + 1);
             if self.has_completions() && self.unasked.get() < UNASKED {
@@ -257,7 +259,7 @@ impl Poller {
         self.finish(user_data, Completion::new(result, 0));
     }
 
-    /// A descriptor is ready: tries what waits for it.
+    /// A descriptor is ready: tries what waits for it, in the order in which it came.
     fn ready(&self, fd: RawFd, events: u32) {
         let mut waits = self.waits.borrow_mut();
         let Some(watched) = waits.watched(fd) else {
@@ -265,30 +267,55 @@ impl Poller {
         };
         watched.armed = 0;
         let lent = self.lent.borrow();
-        let always = libc::POLLERR | libc::POLLHUP;
         let mut next = watched.first;
+        let mut done_any = false;
+        // What the first could not do, those behind it can't either.
+        let mut exhausted = 0;
         while let Some(slot) = next {
             let Some(mut waiting) = waits.slots[slot] else {
                 break;
             };
             next = waiting.link;
-            if events & poll_bits(waiting.events | always) == 0 {
+            let concerned = events & poll_bits(waiting.events | libc::POLLERR | libc::POLLHUP) != 0;
+            if !concerned || waiting.events & exhausted != 0 {
                 continue;
             }
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
             match unsafe { waiting.attempt(lent.as_deref()) } {
                 Some(done) => {
+                    done_any = true;
                     waits.remove(waiting.user_data);
                     self.finish(waiting.user_data, done);
                 }
-                None => waits.slots[slot] = Some(waiting),
+                None => {
+                    exhausted |= waiting.events;
+                    waits.slots[slot] = Some(waiting);
+                }
             }
         }
-        if waits.watched(fd).is_some_and(|it| it.first.is_some()) {
-            let errno = self.arm(&mut waits, fd);
-            if errno != 0 {
-                self.fail(&mut waits, fd, errno);
-            }
+        self.wait_on(&mut waits, fd, done_any);
+    }
+
+    /// Waits on for a descriptor; after many events in vain, with a pause. An error that nobody takes from a socket (its queue
+    /// of errors is not empty, say) is reported again and again.
+    fn wait_on(&self, waits: &mut Waits, fd: RawFd, done_any: bool) {
+        let Some(watched) = waits.watched(fd) else {
+            return;
+        };
+        watched.vain = if done_any { 0 } else { watched.vain + 1 };
+        let vain = watched.vain;
+        if watched.first.is_none() {
+            return;
+        }
+        if vain > VAIN {
+            let pause = RETRY * (1 << (vain - VAIN).min(5));
+            waits.rests.insert((Instant::now() + pause, fd));
+            return;
+        }
+        let wanted = waits.wanted(fd);
+        let errno = self.arm(waits, fd, wanted);
+        if errno != 0 {
+            self.fail(waits, fd, errno);
         }
     }
 
@@ -309,6 +336,18 @@ impl Poller {
     fn fire(&self) {
         let mut waits = self.waits.borrow_mut();
         let now = Instant::now();
+        while let Some((at, fd)) = waits.rests.first().copied()
+            && at <= now
+        {
+            waits.rests.pop_first();
+            let wanted = waits.wanted(fd);
+            if wanted != 0 {
+                let errno = self.arm(&mut waits, fd, wanted);
+                if errno != 0 {
+                    self.fail(&mut waits, fd, errno);
+                }
+            }
+        }
         while let Some((at, user_data)) = waits.times.first().copied() {
             if at > now {
                 return;
@@ -329,15 +368,18 @@ impl Poller {
         }
     }
 
-    /// Has the kernel report what the requests on a descriptor wait for. Returns the error number, or zero.
-    fn arm(&self, waits: &mut Waits, fd: RawFd) -> i32 {
+    /// Has the kernel report these events of a descriptor, and whatever else is waited for on it. Returns the error number, or
+    /// zero.
+    fn arm(&self, waits: &mut Waits, fd: RawFd, events: i16) -> i32 {
+        match waits.watched(fd) {
+            None => return libc::EBADF,
+            Some(watched) if watched.armed & events == events => return 0,
+            Some(_) => {}
+        }
         let wanted = waits.wanted(fd);
         let Some(watched) = waits.watched(fd) else {
             return libc::EBADF;
         };
-        if watched.armed & wanted == wanted {
-            return 0;
-        }
         let token = u64::try_from(fd).unwrap_or(UNPARKED);
         let control = |operation| {
             self.epoll

@@ -66,7 +66,7 @@ impl Waiting {
     pub(super) unsafe fn attempt(&mut self, lent: Option<&BufRing>) -> Option<Completion> {
         loop {
             let result = match self.next {
-                Next::Connected => Request::connected(self.fd),
+                Next::Connected => self.connected(),
                 Next::Attempt | Next::At(_) => {
                     if let Request::RecvLent { .. } = self.request {
                         // SAFETY: the caller's promise.
@@ -87,6 +87,16 @@ impl Waiting {
                 }
                 None => return Some(Completion::new(self.outcome(result), self.flags(result))),
             }
+        }
+    }
+
+    /// How a connection attempt went, if it is over: the event may be a stale one, of another socket that had this number.
+    fn connected(&self) -> i32 {
+        let (fd, events) = (self.fd, libc::POLLOUT);
+        // SAFETY: no memory is passed on.
+        match unsafe { Request::Poll { fd, events }.attempt() } {
+            0.. => Request::connected(fd),
+            error => error,
         }
     }
 
@@ -141,10 +151,13 @@ impl Waiting {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Watched {
     pub(super) first: Option<usize>,
+    last: Option<usize>,
     /// The events that the kernel will report; zero if unknown.
     pub(super) armed: i16,
     /// Whether the epoll had the descriptor when it was last armed: a guess that decides which call is tried first.
     pub(super) added: bool,
+    /// How many events in a row have brought nothing.
+    pub(super) vain: u32,
 }
 
 #[derive(Default)]
@@ -154,6 +167,8 @@ pub(super) struct Waits {
     /// By descriptor.
     watched: Vec<Watched>,
     pub(super) times: BTreeSet<(Instant, u64)>,
+    /// Descriptors that are left alone for a while, because their events bring nothing.
+    pub(super) rests: BTreeSet<(Instant, RawFd)>,
     pub(super) count: usize,
 }
 
@@ -174,17 +189,21 @@ impl Waits {
             }
             // At the end: first come, first tried.
             waiting.link = None;
-            let slot = slot_of(waiting.user_data);
-            match self.last_of(waiting.fd) {
-                Some(last) => {
-                    if let Some(last) = &mut self.slots[last] {
-                        last.link = Some(slot);
-                    }
-                }
-                None => self.watched[fd].first = Some(slot),
+            let slot = Some(slot_of(waiting.user_data));
+            let last = self.watched[fd].last.replace(slot_of(waiting.user_data));
+            match last.and_then(|last| self.slots[last].as_mut()) {
+                Some(last) => last.link = slot,
+                None => self.watched[fd].first = slot,
             }
         }
         self.put(waiting);
+    }
+
+    /// When something is to be done without an event.
+    pub(super) fn next_time(&self) -> Option<Instant> {
+        let time = self.times.first().map(|(at, _)| *at);
+        let rest = self.rests.first().map(|(at, _)| *at);
+        time.into_iter().chain(rest).min()
     }
 
     pub(super) fn insert_timed(&mut self, mut waiting: Waiting, at: Instant) {
@@ -200,14 +219,6 @@ impl Waits {
         }
         self.slots[slot] = Some(waiting);
         self.count += 1;
-    }
-
-    fn last_of(&self, fd: RawFd) -> Option<usize> {
-        let mut last = self.watched.get(usize::try_from(fd).ok()?)?.first?;
-        while let Some(next) = self.slots[last].and_then(|waiting| waiting.link) {
-            last = next;
-        }
-        Some(last)
     }
 
     /// Takes a request out. `None` if it is not here.
@@ -231,17 +242,27 @@ impl Waits {
         };
         // The kernel may report what nobody waits for any more, once. ARMED.
         watched.armed = 0;
-        if watched.first == Some(slot) {
-            watched.first = waiting.link;
-            return;
-        }
+        let mut before = None;
         let mut next = watched.first;
-        while let Some(before) = next.and_then(|slot| self.slots[slot].as_mut()) {
-            if before.link == Some(slot) {
-                before.link = waiting.link;
+        while next != Some(slot) {
+            let Some(other) = next.and_then(|slot| self.slots[slot]) else {
                 return;
+            };
+            before = next;
+            next = other.link;
+        }
+        match before.and_then(|before| self.slots[before].as_mut()) {
+            Some(before) => before.link = waiting.link,
+            None => {
+                if let Some(watched) = self.watched(waiting.fd) {
+                    watched.first = waiting.link;
+                }
             }
-            next = before.link;
+        }
+        if waiting.link.is_none()
+            && let Some(watched) = self.watched(waiting.fd)
+        {
+            watched.last = before;
         }
     }
 

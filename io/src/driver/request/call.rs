@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
 
-use super::{CURSOR, Request};
+use super::{APPEND, Request};
 
 /// What a pipe takes at once without waiting whenever it is writable at all.
 const PIPE_ROOM: usize = 4096;
@@ -131,6 +131,7 @@ impl Request {
                     let limit = if mode == Mode::Try { 0 } else { -1 };
                     match libc::poll(&raw mut poll, 1, limit) {
                         0 => return -libc::EAGAIN,
+                        1.. if poll.revents & libc::POLLNVAL != 0 => return -libc::EBADF,
                         1.. => poll.revents as libc::ssize_t,
                         failed => failed as libc::ssize_t,
                     }
@@ -301,7 +302,7 @@ unsafe fn transfer(
         Way::Write => libc::pwritev2,
     };
     let count = c_int::try_from(count).unwrap_or(c_int::MAX);
-    let offset = if offset == CURSOR { -1 } else { signed(offset) };
+    let offset = if offset >= APPEND { -1 } else { signed(offset) };
     if mode == Mode::Wait {
         // SAFETY: the caller's promise.
         return outcome(unsafe { call(fd, vectors, count, offset, flags) });

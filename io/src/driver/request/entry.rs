@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use io_uring::{Probe, squeue};
 
-use super::Request;
+use super::{APPEND, CURSOR, Request};
 
 /// The layout of a submission entry (`struct io_uring_sqe`), which is fixed by the kernel's ABI.
 #[repr(C)]
@@ -111,6 +111,9 @@ impl Request {
     ) -> squeue::Entry {
         let mut sqe = self.fields(poll_first);
         sqe.user_data = user_data;
+        if sqe.offset == APPEND {
+            sqe.offset = CURSOR;
+        }
         if let Some(slot) = fixed {
             sqe.buffer = slot;
             sqe.opcode = match sqe.opcode {

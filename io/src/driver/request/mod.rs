@@ -28,6 +28,9 @@ pub(crate) const MAX_TRANSFER: u32 = 0x7fff_f000;
 /// The offset that means the descriptor's own position, or that it has none, as a pipe.
 pub(crate) const CURSOR: u64 = u64::MAX;
 
+/// The offset that means the end of a file that is opened for appending. Unlike [`CURSOR`], it says that it is a file.
+pub(crate) const APPEND: u64 = u64::MAX - 1;
+
 /// Cuts a length to what one transfer can carry; the rest is left to the next one.
 #[inline]
 pub(crate) fn transfer_len(len: usize) -> u32 {
