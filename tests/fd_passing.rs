@@ -362,8 +362,9 @@ fn without_numbers_left_the_bytes_remain_and_nothing_stays_open() {
                         }
                     }
                     let receiving = b.recv_with_fds(Vec::with_capacity(8));
-                    let (error, _) = receiving.await;
+                    let (error, buf) = receiving.await;
                     let error = error.unwrap_err();
+                    assert!(buf.is_empty(), "the next read gets them");
                     assert!(error.to_string().contains("RLIMIT_NOFILE"), "{error}");
                     assert!(
                         readers.iter().all(is_closed),

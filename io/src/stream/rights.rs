@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::slice;
 use std::task::Context;
 
 use super::{Stashed, Stream, no_room};
@@ -126,12 +127,12 @@ impl<B: IoBufMut> ReceiveRights<B> {
         }
     }
 
-    /// The kernel wrote `n` bytes into the room; returns them.
-    fn commit(&mut self, n: usize) -> &[u8] {
-        let start = self.buf.fill_start();
+    /// The `n` bytes that the kernel wrote into the room, for somebody else: the buffer does not count them.
+    fn copy_received(&mut self, n: usize) -> Vec<u8> {
+        let bytes = self.buf.room().cast::<u8>().as_ptr();
         // SAFETY: the kernel wrote `n` bytes to the start of the room, and reports no more than the length that it was given.
-        unsafe { self.buf.commit(n) };
-        &self.buf.as_slice()[start..start + n]
+        let bytes = unsafe { slice::from_raw_parts(bytes, n) };
+        bytes.to_vec()
     }
 
     /// The descriptors that came. If some were left away, the others are of no use and closed.
@@ -191,11 +192,12 @@ unsafe impl<B: IoBufMut> Operation for ReceiveRights<B> {
         };
         match self.rights() {
             Ok(fds) => {
-                self.commit(n);
+                // SAFETY: as in `copy_received`.
+                unsafe { self.buf.commit(n) };
                 Step::Done((Ok((n, fds)), self.buf))
             }
             Err(error) => {
-                let bytes = self.commit(n).to_vec();
+                let bytes = self.copy_received(n);
                 self.turn.socket().give_back(bytes);
                 Step::Done((Err(error), self.buf))
             }
@@ -206,7 +208,7 @@ unsafe impl<B: IoBufMut> Operation for ReceiveRights<B> {
         self.turn.socket().note(completion);
         let outcome = completion.len();
         let n = outcome.as_ref().copied().unwrap_or(0);
-        let bytes = self.commit(n).to_vec();
+        let bytes = self.copy_received(n);
         // Only a message that was received has written control data.
         let rights = if n == 0 {
             Ok(Vec::new())
