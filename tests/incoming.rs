@@ -184,6 +184,50 @@ fn accepts_beside_a_stream_have_their_turn() {
 }
 
 #[test]
+fn an_accept_beside_a_stream_that_nobody_polls_has_its_turn() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for accepted in [false, true] {
+            let (listener, address) = listener().await;
+            let mut incoming = listener.incoming();
+            let first = connect(address);
+            assert_eq!(peer(next(&mut incoming).await), name(&first));
+            let mut clients = vec![connect(address), connect(address)];
+            if accepted {
+                turn().await;
+            }
+            let (_stream, second) = listener.accept().await.expect("a connection");
+            assert_eq!(second, name(&clients.remove(0)));
+            // It goes on, and so does the other.
+            clients.push(connect(address));
+            for client in &clients {
+                assert_eq!(peer(next(&mut incoming).await), name(client));
+            }
+            let last = connect(address);
+            all_arrive(&listener, &[last]).await;
+        }
+    });
+}
+
+#[test]
+fn an_accept_that_waits_beside_an_idle_stream_gets_what_comes_later() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let (listener, address) = listener().await;
+        let mut incoming = listener.incoming();
+        let first = connect(address);
+        assert_eq!(peer(next(&mut incoming).await), name(&first));
+        let mut accepting = Box::pin(listener.accept());
+        assert!(poll_once(accepting.as_mut()).await.is_pending());
+        turn().await;
+        let second = connect(address);
+        assert_eq!(accepting.await.unwrap().1, name(&second));
+        let third = connect(address);
+        assert_eq!(peer(next(&mut incoming).await), name(&third));
+    });
+}
+
+#[test]
 fn without_descriptors_it_reports_and_goes_on() {
     let _alone = alone();
     isolated("without_descriptors_it_reports_and_goes_on", || {

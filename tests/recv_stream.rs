@@ -250,6 +250,59 @@ fn reads_beside_it_have_their_turn() {
 }
 
 #[test]
+fn reads_beside_a_stream_that_nobody_polls_have_their_turn() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for received in [false, true] {
+            let (mut peer, stream) = half_std();
+            let mut receiving = stream.recv_stream();
+            let mut beside = 0;
+            for kind in 0..4 {
+                peer.write_all(b"one").unwrap();
+                assert_eq!(*next(&mut receiving).await.unwrap().unwrap(), *b"one");
+                peer.write_all(b"two").unwrap();
+                if received {
+                    turn().await;
+                }
+                match kind {
+                    0 => assert_eq!(stream.peek(Vec::with_capacity(8)).await.1, b"two"),
+                    1 => stream.readable().await.unwrap(),
+                    2 => assert_eq!(read_exactly(&stream, 1).await, b"t"),
+                    _ => beside = stream.read(vec![0; 8].into_boxed_slice()).await.0.unwrap(),
+                }
+                // The stream goes on behind it.
+                let rest: &[u8] = [b"two", b"two", &b"wo"[..], b""][kind];
+                if !rest.is_empty() {
+                    assert_eq!(*next(&mut receiving).await.unwrap().unwrap(), *rest);
+                }
+            }
+            assert_eq!(beside, 3);
+            drop(peer);
+            assert!(rest(&mut receiving).await.is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_read_that_waits_beside_an_idle_stream_gets_what_comes_later() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let (a, b) = UnixStream::pair().unwrap();
+        let mut receiving = b.recv_stream();
+        a.write_all(b"one").await.0.unwrap();
+        assert_eq!(*next(&mut receiving).await.unwrap().unwrap(), *b"one");
+        let mut reading = Box::pin(b.recv_with_fds(Vec::with_capacity(8)));
+        assert!(poll_once(reading.as_mut()).await.is_pending());
+        turn().await;
+        a.send_with_fds(b"two", [std::io::stdin()]).await.0.unwrap();
+        let (received, bytes) = reading.await;
+        assert_eq!((&bytes[..], received.unwrap().1.len()), (&b"two"[..], 1));
+        a.write_all(b"three").await.0.unwrap();
+        assert_eq!(*next(&mut receiving).await.unwrap().unwrap(), *b"three");
+    });
+}
+
+#[test]
 fn teardown_loses_nothing() {
     let _alone = alone();
     for prefetched in [false, true] {

@@ -9,6 +9,9 @@
 //!                          stopped when it is dropped, when the stash is full, and when somebody else waits for the lane
 //! ```
 //!
+//! Whoever waits for the next thing has it before somebody else gets the lane. A flow that nobody polls makes way at once:
+//! what it has brought may be what the other one is waiting for.
+//!
 //! Invariants:
 //!
 //! - **ORDER** (see [`crate::socket`]): a flow holds the reading lane as long as it runs, so nobody else adds to the stash or
@@ -19,11 +22,11 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::driver::{self, Completion, Inner, Key, Request, Sink};
-use crate::lane::{Direction, Turn};
+use crate::lane::{Direction, Holder, Turn};
 use crate::socket::{Kind, Socket};
 
 /// What is repeated.
@@ -74,6 +77,7 @@ struct Shared<S: Source> {
     flight: RefCell<Option<(Rc<Inner>, Key)>>,
     stopping: Cell<bool>,
     over: Cell<bool>,
+    /// Whoever waits for the next thing. There is nothing in the stash then.
     waker: Cell<Option<Waker>>,
 }
 
@@ -108,7 +112,6 @@ impl<S: Source> Flow<S> {
         }
         if let Some(item) = socket.unstash() {
             self.turn = None;
-            shared.give_way();
             return Poll::Ready(Flowed::Item(item));
         }
         if shared.over.get() {
@@ -126,8 +129,8 @@ impl<S: Source> Flow<S> {
                 return Poll::Pending;
             };
             shared.stopping.set(false);
-            shared.turn.set(self.turn.take());
             shared.flight.replace(Some((driver, key)));
+            shared.hold(self.turn.take());
         }
         drop(shared.waker.replace(Some(cx.waker().clone())));
         Poll::Pending
@@ -139,11 +142,19 @@ impl<S: Source> Shared<S> {
         self.flight.borrow().is_some()
     }
 
-    /// Lets somebody else have the lane who waits for it.
-    fn give_way(&self) {
-        if self.socket.is_awaited(Direction::Read) {
-            self.stop();
-        }
+    fn is_polled(&self) -> bool {
+        let waker = self.waker.take();
+        let is_polled = waker.is_some();
+        self.waker.set(waker);
+        is_polled
+    }
+
+    /// Keeps the turn until the last completion.
+    fn hold(self: &Rc<Self>, turn: Option<Turn<Socket<S::Kind>>>) {
+        let holder: Weak<dyn Holder> = Rc::downgrade(self) as _;
+        turn.iter()
+            .for_each(|it| it.set_holder(Some(holder.clone())));
+        self.turn.set(turn);
     }
 
     fn stop(&self) {
@@ -159,16 +170,27 @@ impl<S: Source> Sink for Shared<S> {
     fn take(&self, completion: Completion) {
         let over = self.source.keep(&self.socket, completion);
         if completion.has_more() {
-            if self.socket.stashed() >= S::MOST {
+            if self.socket.stashed() >= S::MOST || self.socket.is_awaited(Direction::Read) {
                 self.stop();
             }
         } else {
             self.over.set(over);
             self.flight.take();
+            let turn = self.turn.take();
+            turn.iter().for_each(|it| it.set_holder(None));
             // After the stash, where whoever comes next looks.
-            drop(self.turn.take());
+            drop(turn);
         }
         self.waker.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<S: Source> Holder for Shared<S> {
+    fn make_way(&self) {
+        // Who is waiting gets what comes first, and that stops it.
+        if !self.is_polled() {
+            self.stop();
+        }
     }
 }
 

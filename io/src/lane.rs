@@ -11,28 +11,42 @@
 //! cancelled receive brings is in the stash before the next receive looks there, and nothing of a cancelled send goes out
 //! after the next one has begun.
 //!
+//! Who holds a lane for longer than one operation is a [`Holder`]: it is told when somebody else begins to wait.
+//!
 //! Invariants:
 //!
 //! - **ONE**: at most one [`Turn`] of a lane is `Holding`.
 //! - **WOKEN**: if the lane is free and someone waits, the first in line has been woken since it became free.
-//! - **NO-BORROW**: wakers are cloned, dropped and called while the queue is in its cell, not taken out of it.
+//! - **NO-BORROW**: wakers are cloned, dropped and called, and holders told, while the queue is in its cell, not taken out
+//!   of it.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::mem;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 const BUSY: u8 = 1;
 const QUEUED: u8 = 2;
 
-/// The waiting operations: tickets and wakers.
-type Queue = VecDeque<(u32, Waker)>;
+/// Who holds a lane until somebody else wants it.
+pub(crate) trait Holder {
+    /// Somebody else began to wait. Called with nothing borrowed.
+    fn make_way(&self);
+}
+
+/// What a lane has only while there is something in it.
+#[derive(Default)]
+struct Queue {
+    /// The waiting operations: tickets and wakers.
+    waiting: VecDeque<(u32, Waker)>,
+    holder: Option<Weak<dyn Holder>>,
+}
 
 /// One direction of a socket.
 #[derive(Default)]
 pub(crate) struct Lane {
-    /// `BUSY` while a turn is held, `QUEUED` while `queue` is not empty.
+    /// `BUSY` while a turn is held, `QUEUED` while somebody waits.
     state: Cell<u8>,
     tickets: Cell<u32>,
     queue: Cell<Option<Box<Queue>>>,
@@ -54,10 +68,12 @@ impl Lane {
     fn with_queue<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         let mut queue = self.queue.take().unwrap_or_default();
         let result = f(&mut queue);
-        if queue.is_empty() {
+        if queue.waiting.is_empty() {
             self.state.set(self.state.get() & !QUEUED);
         } else {
             self.state.set(self.state.get() | QUEUED);
+        }
+        if self.is_awaited() || queue.holder.is_some() {
             self.queue.set(Some(queue));
         }
         result
@@ -66,7 +82,13 @@ impl Lane {
     fn enqueue(&self, waker: Waker) -> u32 {
         let ticket = self.tickets.get();
         self.tickets.set(ticket.wrapping_add(1));
-        self.with_queue(|queue| queue.push_back((ticket, waker)));
+        let holder = self.with_queue(|queue| {
+            queue.waiting.push_back((ticket, waker));
+            queue.holder.clone()
+        });
+        if let Some(holder) = holder.and_then(|it| it.upgrade()) {
+            holder.make_way();
+        }
         ticket
     }
 
@@ -75,8 +97,8 @@ impl Lane {
         if !self.is_free() {
             return false;
         }
-        let first = self.with_queue(|queue| match queue.front() {
-            Some((first, _)) if *first == ticket => queue.pop_front(),
+        let first = self.with_queue(|queue| match queue.waiting.front() {
+            Some((first, _)) if *first == ticket => queue.waiting.pop_front(),
             _ => None,
         });
         if first.is_some() {
@@ -88,7 +110,8 @@ impl Lane {
     /// Exchanges the waker of a ticket, and returns the old one.
     fn update(&self, ticket: u32, waker: Waker) -> Option<Waker> {
         self.with_queue(|queue| {
-            let (_, known) = queue.iter_mut().find(|(waiting, _)| *waiting == ticket)?;
+            let mut waiting = queue.waiting.iter_mut();
+            let (_, known) = waiting.find(|(waiting, _)| *waiting == ticket)?;
             Some(mem::replace(known, waker))
         })
     }
@@ -96,8 +119,9 @@ impl Lane {
     /// Gives up a place in line.
     fn leave(&self, ticket: u32) {
         let left = self.with_queue(|queue| {
-            let place = queue.iter().position(|(waiting, _)| *waiting == ticket)?;
-            queue.remove(place)
+            let mut waiting = queue.waiting.iter();
+            let place = waiting.position(|(waiting, _)| *waiting == ticket)?;
+            queue.waiting.remove(place)
         });
         drop(left);
         self.wake_first();
@@ -113,7 +137,7 @@ impl Lane {
     fn wake_first(&self) {
         if self.state.get() == QUEUED {
             let first = self.with_queue(|queue| {
-                let (_, waker) = queue.front_mut()?;
+                let (_, waker) = queue.waiting.front_mut()?;
                 Some(mem::replace(waker, Waker::noop().clone()))
             });
             first.into_iter().for_each(Waker::wake);
@@ -159,6 +183,13 @@ impl<S: Lanes> Turn<S> {
     #[inline]
     pub(crate) fn socket(&self) -> &Rc<S> {
         &self.socket
+    }
+
+    /// Has whoever holds this turn told when somebody else begins to wait for the lane; `None`: no more. To be taken back
+    /// before the turn is over.
+    pub(crate) fn set_holder(&self, holder: Option<Weak<dyn Holder>>) {
+        let lane = self.socket.lane(self.direction);
+        drop(lane.with_queue(|queue| mem::replace(&mut queue.holder, holder)));
     }
 
     /// Waits for the lane and takes it. Ready at once if it is taken already.
@@ -287,6 +318,30 @@ mod tests {
         assert!(a.poll() && !b.poll() && !c.poll());
         drop(b);
         assert_eq!(c.wakes(), 0);
+        drop(a);
+        assert!(c.poll());
+    }
+
+    impl Holder for Cell<u32> {
+        fn make_way(&self) {
+            self.set(self.get() + 1);
+        }
+    }
+
+    #[test]
+    fn a_holder_is_told_of_each_who_begins_to_wait() {
+        let socket = Rc::default();
+        let [mut a, mut b, mut c] = [(); 3].map(|()| Party::new(&socket));
+        let told = Rc::new(Cell::new(0));
+        assert!(a.poll());
+        let holder: Rc<dyn Holder> = told.clone();
+        a.turn.set_holder(Some(Rc::downgrade(&holder)));
+        assert!(!b.poll() && !b.poll());
+        assert_eq!(told.get(), 1);
+        drop(b);
+        a.turn.set_holder(None);
+        assert!(!c.poll());
+        assert_eq!(told.get(), 1);
         drop(a);
         assert!(c.poll());
     }

@@ -87,7 +87,9 @@ macro_rules! incoming {
             /// Accepts connections, for ever: a stream of `io::Result`. Where the kernel can, it goes on accepting by
             /// itself (Linux 5.19), and up to 128 connections wait to be taken.
             ///
-            /// An [`accept`](Self::accept) beside it waits for its turn, which comes after the stream's next connection.
+            /// An [`accept`](Self::accept) beside it has its turn at once if nobody waits for the stream's next connection, and
+            /// it gets the first of those that wait to be taken. If somebody does, that connection comes first: go on polling
+            /// the stream until it is there, or drop it.
             ///
             /// # Errors
             ///

@@ -130,7 +130,10 @@ macro_rules! transfers_read {
             /// connection. Where the kernel can, it goes on receiving by itself (Linux 6.16), and up to 16 buffers wait to
             /// be taken.
             ///
-            /// Another read beside it waits for its turn, which comes after the stream's next buffer.
+            /// Another read beside it has its turn at once if nobody waits for the stream's next buffer, and it gets the first
+            /// of what waits to be taken. If somebody does, that buffer comes first: go on polling the stream until it is
+            /// there, or drop it. Descriptors that come with what the stream receives are closed, as by any read that does not
+            /// ask for them.
             ///
             /// # Errors
             ///
