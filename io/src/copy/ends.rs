@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::driver::{BufGuard, CURSOR, Request, transfer_len};
+use crate::fs::RawFile;
 use crate::lane::{Direction, Turn};
 use crate::pipe::{Pipe, nonblocking};
 use crate::sigpipe::without_sigpipe;
@@ -14,11 +15,30 @@ use crate::stream::{Stashed, Stream};
 
 /// A reader that the kernel can take bytes from by itself.
 #[derive(Debug)]
-pub struct Source(pub(super) End);
+pub struct Source(pub(super) Raw);
 
 /// A writer that the kernel can give bytes to by itself.
 #[derive(Debug)]
-pub struct Sink(pub(super) End);
+pub struct Sink(pub(super) Raw);
+
+/// Whatever the kernel knows.
+#[derive(Debug)]
+pub(super) enum Raw {
+    File(RawFile),
+    Stream(End),
+}
+
+impl Source {
+    pub(crate) fn of_file(file: RawFile) -> Self {
+        Self(Raw::File(file))
+    }
+}
+
+impl Sink {
+    pub(crate) fn of_file(file: RawFile) -> Self {
+        Self(Raw::File(file))
+    }
+}
 
 /// What may be such a reader.
 pub(crate) trait AsSource {
@@ -35,7 +55,7 @@ where
     End: From<Rc<T>>,
 {
     fn from(end: &Rc<T>) -> Self {
-        Self(end.clone().into())
+        Self(Raw::Stream(end.clone().into()))
     }
 }
 
@@ -44,7 +64,7 @@ where
     End: From<Rc<T>>,
 {
     fn from(end: &Rc<T>) -> Self {
-        Self(end.clone().into())
+        Self(Raw::Stream(end.clone().into()))
     }
 }
 

@@ -1,17 +1,20 @@
 //! Copying from readers to writers.
 //!
-//! Where both ends are sockets or pipes, the kernel moves the bytes ([`splice`]); otherwise a buffer does.
+//! Where both ends are known to the kernel, it moves the bytes, between sockets and pipes ([`splice`]) or from files
+//! ([`file`]); otherwise a buffer does.
 
 mod ends;
+mod file;
+mod patience;
 mod plumbing;
 mod splice;
 mod split;
 
 use std::io;
 
+use self::ends::Raw;
 pub(crate) use self::ends::{AsSink, AsSource};
 pub use self::ends::{Sink, Source};
-use self::splice::Outcome;
 pub use self::split::{ReadHalf, WriteHalf, split};
 use crate::join::try_both;
 use crate::traits::{AsyncRead, AsyncWrite};
@@ -23,7 +26,10 @@ const BUFFER: usize = 64 * 1024;
 /// of bytes.
 ///
 /// Between sockets and pipes of this crate the kernel moves the bytes, by `splice`, without copying them to this process and
-/// back. Those sockets are then set to non-blocking mode, which makes no difference to anything else here.
+/// back; from a [`File`](crate::fs::File) to those, by `sendfile`, and to another file, by `copy_file_range`. Sockets are then
+/// set to non-blocking mode, which makes no difference to anything else here. What of a file is not in the page cache is read
+/// first, so that the loop does not wait for the disk; it may still have to for single pages that went meanwhile, at most 256
+/// KiB at a time.
 ///
 /// # Errors
 ///
@@ -36,7 +42,9 @@ const BUFFER: usize = 64 * 1024;
 /// # Cancellation
 ///
 /// Between sockets and pipes of this crate strict, also for a copy that ends with an error: what was taken from the reader and
-/// not written comes first in its next read. Where a buffer is used, no byte is lost while it is being read; if the future is
+/// not written comes first in its next read. From a file, too: its position moves by what was written. Between files up to
+/// 16 MiB may be written behind the position, which no longer moves then, and nothing once the next write there has begun.
+/// Where a buffer is used, no byte is lost while it is being read; if the future is
 /// dropped while it is being written, its rest, up to 64 KiB, is lost, and a prefix may have been written.
 ///
 /// # Examples
@@ -55,15 +63,48 @@ where
     W: AsyncWrite + ?Sized,
 {
     let mut moved = 0;
-    let outcome = match (reader.raw_source(), writer.raw_sink()) {
-        (Some(Source(source)), Some(Sink(sink))) => splice::copy(source, sink, &mut moved).await?,
-        _ => Outcome::Unsupported,
+    let done = match (reader.raw_source(), writer.raw_sink()) {
+        (Some(Source(source)), Some(Sink(sink))) => in_kernel(source, sink, &mut moved).await?,
+        _ => false,
     };
-    if matches!(outcome, Outcome::Unsupported) {
+    if !done {
         by_buffer(reader, writer, &mut moved).await?;
     }
     writer.flush().await?;
     Ok(moved)
+}
+
+/// Has the kernel copy, and counts what it has moved. `false`: not everything, for it can't go on.
+async fn in_kernel(source: Raw, sink: Raw, moved: &mut u64) -> io::Result<bool> {
+    let copied = match (source, sink) {
+        (Raw::Stream(source), Raw::Stream(sink)) => splice::copy(source, sink, moved).await,
+        (Raw::File(source), Raw::Stream(sink)) => file::send(source, sink, moved).await,
+        (Raw::File(source), Raw::File(sink)) => file::copy(source, sink, moved).await,
+        (Raw::Stream(_), Raw::File(_)) => return Ok(false),
+    };
+    match copied {
+        Ok(()) => Ok(true),
+        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the kernel can't do it at all, or may not, or has no room for a pipe, or is ready in vain.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EINVAL
+                | libc::ENOSYS
+                | libc::EOPNOTSUPP
+                | libc::EPERM
+                | libc::EXDEV
+                | libc::EBADF
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::EAGAIN
+        )
+    )
 }
 
 async fn by_buffer<R, W>(reader: &mut R, writer: &mut W, moved: &mut u64) -> io::Result<()>

@@ -19,36 +19,25 @@
 //! - **LANES**: bytes are spliced from the source by who holds its reading lane, and given to the sink by who holds its writing
 //!   lane. A wait takes the lane along, so that a lane of a dropped copy is free when nothing of it is in flight.
 
-use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::rc::Rc;
 
 use super::ends::{End, Hold};
+use super::patience::{Patience, held, would_wait};
 use super::plumbing::{PORTION, Plumb, Pool, splice};
 use crate::driver::BufGuard;
 use crate::lane::Direction;
 use crate::op::Op;
-use crate::readiness::{give_way, wait};
+use crate::readiness::give_way;
 use crate::stream::ReceiveLent;
 
 /// What is received at once and is less than this is little.
 const LITTLE: usize = 4 * 1024;
 /// What comes between two waits and is no less than this is much.
 const MUCH: usize = 32 * 1024;
-/// How often in a row an end may be ready without anything being moved.
-const IN_VAIN: u32 = 16;
-
-/// How a copy in the kernel ended.
-pub(super) enum Outcome {
-    /// At the end of the source.
-    Done,
-    /// The kernel can't move bytes between these two. Those that it did move were counted.
-    Unsupported,
-}
-
 /// Moves bytes until the end of the source, and counts them.
-pub(super) async fn copy(source: End, sink: End, moved: &mut u64) -> io::Result<Outcome> {
+pub(super) async fn copy(source: End, sink: End, moved: &mut u64) -> io::Result<()> {
     source.prepare()?;
     sink.prepare()?;
     let mut moving = Move {
@@ -58,32 +47,12 @@ pub(super) async fn copy(source: End, sink: End, moved: &mut u64) -> io::Result<
         given: 0,
         plumb: None,
         pool: Pool::current(),
-        vain: 0,
+        patience: Patience::default(),
         round: 0,
         burst: 0,
         moved,
     };
-    match moving.run().await {
-        Ok(()) => Ok(Outcome::Done),
-        Err(error) if is_refusal(&error) => Ok(Outcome::Unsupported),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether the kernel can't do it at all, or may not, or has no room for a pipe, or is ready in vain.
-fn is_refusal(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(
-            libc::EINVAL
-                | libc::ENOSYS
-                | libc::EOPNOTSUPP
-                | libc::EPERM
-                | libc::EMFILE
-                | libc::ENFILE
-                | libc::EAGAIN
-        )
-    )
+    moving.run().await
 }
 
 /// A copy under way.
@@ -96,7 +65,7 @@ struct Move<'a> {
     /// In hand: in a pipe that was borrowed from the pool.
     plumb: Option<Plumb>,
     pool: Rc<Pool>,
-    vain: u32,
+    patience: Patience,
     /// Moved in this round, and since the last wait for the source.
     round: usize,
     burst: usize,
@@ -136,7 +105,8 @@ impl Move<'_> {
                 return Ok(());
             };
             much = mem::take(&mut self.burst) >= MUCH;
-            self.wait(hold, libc::POLLIN, much || self.source.is_pipe())
+            self.patience
+                .wait(hold, libc::POLLIN, much || self.source.is_pipe())
                 .await?;
         }
     }
@@ -183,7 +153,7 @@ impl Move<'_> {
                 }
                 Err(error) => {
                     let waits = would_wait(&error)?;
-                    hold = self.wait(hold, libc::POLLOUT, waits).await?;
+                    hold = self.patience.wait(hold, libc::POLLOUT, waits).await?;
                 }
             }
         }
@@ -212,7 +182,7 @@ impl Move<'_> {
                 Ok(n) => self.count(n),
                 Err(error) => {
                     let waits = would_wait(&error)?;
-                    hold = self.wait(hold, libc::POLLOUT, waits).await?;
+                    hold = self.patience.wait(hold, libc::POLLOUT, waits).await?;
                 }
             }
         }
@@ -231,10 +201,10 @@ impl Move<'_> {
             Err(error) => {
                 let waits = would_wait(&error)?;
                 // First it is the source that is waited for, without the lane of the sink, which others may want meanwhile.
-                if waits && self.vain.is_multiple_of(2) {
+                if waits && self.patience.is_fresh() {
                     return Ok(Round::Nothing);
                 }
-                self.wait(hold, libc::POLLOUT, waits).await?;
+                self.patience.wait(hold, libc::POLLOUT, waits).await?;
                 Ok(Round::Repeat)
             }
         }
@@ -244,43 +214,13 @@ impl Move<'_> {
         *self.moved += n as u64;
         self.round += n;
         self.burst += n;
-        self.vain = 0;
-    }
-
-    /// Waits for an end, with its lane, if it is to be waited for.
-    async fn wait(&mut self, hold: Hold, events: i16, really: bool) -> io::Result<Hold> {
-        if !really {
-            return Ok(hold);
-        }
-        if self.vain == IN_VAIN {
-            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
-        }
-        self.vain += 1;
-        let (ready, hold) = wait(hold, events).await;
-        ready.map(|_| hold)
+        self.patience = Patience::default();
     }
 
     fn return_plumb(&mut self) {
         if let Some(plumb) = self.plumb.take() {
             self.pool.put(plumb);
         }
-    }
-}
-
-/// Waits for a lane.
-async fn held(mut hold: Hold) -> Hold {
-    poll_fn(|cx| hold.poll(cx)).await;
-    hold
-}
-
-/// Whether a call would have had to wait, or is to be repeated; otherwise its error.
-fn would_wait(error: &io::Error) -> io::Result<bool> {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => Ok(true),
-        io::ErrorKind::Interrupted => Ok(false),
-        kind => Err(error
-            .raw_os_error()
-            .map_or_else(|| kind.into(), io::Error::from_raw_os_error)),
     }
 }
 

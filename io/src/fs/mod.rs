@@ -21,6 +21,7 @@ mod open;
 mod path;
 mod pause;
 mod payload;
+mod raw;
 mod read_dir;
 mod storage;
 mod surface;
@@ -36,6 +37,7 @@ pub use self::path::{
     canonicalize, create_dir, create_dir_all, hard_link, metadata, read_link, remove_dir,
     remove_dir_all, remove_file, rename, set_permissions, symlink, symlink_metadata, try_exists,
 };
+pub(crate) use self::raw::{RangeCopy, RawFile, Warmth};
 pub use self::read_dir::{DirEntry, ReadDir, read_dir};
 pub use self::temporary::{tempfile, tempfile_in};
 pub use self::whole::{copy, read, read_to_string, write};

@@ -5,6 +5,7 @@ use std::io;
 
 use super::File;
 use super::payload::{Bytes, Growing, Payload, Pieces, Room, Rooms};
+use super::raw::RawFile;
 use super::transfer::{Full, Goal, Part, ToEnd, Transfer, Whole};
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::copy::{AsSink, AsSource, Sink, Source};
@@ -336,13 +337,13 @@ impl File {
 
 impl AsSource for File {
     fn as_source(&self) -> Option<Source> {
-        None
+        Some(Source::of_file(RawFile::new(self.handle())))
     }
 }
 
 impl AsSink for File {
     fn as_sink(&self) -> Option<Sink> {
-        None
+        Some(Sink::of_file(RawFile::new(self.handle())))
     }
 }
 

@@ -214,6 +214,17 @@ impl Request {
                     len,
                 } => libc::fallocate64(fd, mode, signed(offset), signed(len)) as libc::ssize_t,
                 Self::Truncate { fd, len } => libc::ftruncate64(fd, signed(len)) as libc::ssize_t,
+                Self::CopyRange {
+                    from,
+                    from_offset,
+                    to,
+                    to_offset,
+                    len,
+                } => {
+                    let (mut source, mut sink) = (signed(from_offset), signed(to_offset));
+                    let (source, sink) = (&raw mut source, &raw mut sink);
+                    libc::copy_file_range(from, source, to, sink, len as usize, 0)
+                }
                 _ => return self.call_path(),
             }
         };

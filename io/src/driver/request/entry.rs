@@ -148,6 +148,7 @@ impl Request {
             // It shares its buffers with receives of one completion, and where bytes lie in a buffer follows from the order of
             // completions, which kernels before 6.16 do not keep between the two. Nothing else tells but what came with it.
             Self::RecvLentMany { .. } => known & (1 << code::PIPE) != 0,
+            Self::CopyRange { .. } => false,
             _ => known & (1 << self.fields(false).opcode) != 0,
         }
     }

@@ -147,6 +147,14 @@ pub(crate) enum Request {
     },
     /// Sets the length of a file.
     Truncate { fd: RawFd, len: u64 },
+    /// Copies a range of one file to another; as `copy_file_range`. Only workers can do it.
+    CopyRange {
+        from: RawFd,
+        from_offset: u64,
+        to: RawFd,
+        to_offset: u64,
+        len: u32,
+    },
     /// Reads what describes a file; as `statx`.
     Status {
         directory: RawFd,
@@ -223,6 +231,7 @@ impl Request {
             | Self::Sync { .. }
             | Self::Allocate { .. }
             | Self::Truncate { .. }
+            | Self::CopyRange { .. }
             | Self::Status { .. }
             | Self::Rename { .. }
             | Self::Remove { .. }
