@@ -117,6 +117,17 @@ impl<F: Family> Accept<F> {
     }
 }
 
+/// Rings of old kernels do not wait for a socket that a readiness backend has used before. Makes it one that is waited for;
+/// `false`: it was.
+fn have_waiting(listener: &Socket<Listening>) -> io::Result<bool> {
+    let socket = SockRef::from(listener.fd());
+    let did_not_wait = socket.nonblocking()?;
+    if did_not_wait {
+        socket.set_nonblocking(false)?;
+    }
+    Ok(did_not_wait)
+}
+
 /// What a completion brought.
 fn accepted(completion: Completion, peer: Peer) -> io::Result<Connection> {
     let fd = new_fd(completion)?;
@@ -164,13 +175,11 @@ unsafe impl<F: Family> Operation for Accept<F> {
         match completion.value().err().and_then(|e| e.raw_os_error()) {
             // The peer was gone before it was accepted, or a signal came: that concerns nobody.
             Some(libc::EINTR | libc::ECONNABORTED | libc::EPROTO) => return Step::Again(self),
-            // Rings of old kernels do not wait for a socket that a readiness backend has used before.
-            Some(libc::EAGAIN) if SockRef::from(listener.fd()).nonblocking().unwrap_or(false) => {
-                return match SockRef::from(listener.fd()).set_nonblocking(false) {
-                    Ok(()) => Step::Again(self),
-                    Err(error) => Step::Done(Err(error)),
-                };
-            }
+            Some(libc::EAGAIN) => match have_waiting(listener) {
+                Ok(true) => return Step::Again(self),
+                Ok(false) => {}
+                Err(error) => return Step::Done(Err(error)),
+            },
             errno => listener.kind.note(errno),
         }
         Step::Done(Self::finish(accepted(completion, *self.peer)))
@@ -212,14 +221,45 @@ unsafe impl Source for AcceptMany {
         };
         match error.raw_os_error() {
             Some(libc::EINVAL | libc::EOPNOTSUPP) => self.unsupported.set(true),
-            Some(
-                libc::ECANCELED | libc::EINTR | libc::ECONNABORTED | libc::EPROTO | libc::EAGAIN,
-            ) => {}
+            Some(libc::ECANCELED | libc::EINTR | libc::ECONNABORTED | libc::EPROTO) => {}
+            Some(libc::EAGAIN) => match have_waiting(listener) {
+                Ok(true) => {}
+                // Again and again it would be the same.
+                Ok(false) => self.unsupported.set(true),
+                Err(error) => listener.stash(Err(error)),
+            },
             errno => {
                 listener.kind.note(errno);
                 listener.stash(Err(error));
             }
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_the_kernel_does_not_wait_for_is_made_one_that_it_does() {
+        let name = SockAddr::unix("").expect("no name");
+        let listener = Socket::<Listening>::new(listen(&name, Type::STREAM).expect("a listener"));
+        let is_nonblocking = || {
+            SockRef::from(listener.fd())
+                .nonblocking()
+                .expect("a socket")
+        };
+        SockRef::from(listener.fd())
+            .set_nonblocking(true)
+            .expect("a socket");
+        let many = AcceptMany::default();
+        let again = Completion::new(-libc::EAGAIN, 0);
+        assert!(!many.keep(&listener, again));
+        assert!(!is_nonblocking() && !many.unsupported.get());
+        // It has to stop where that does not help.
+        assert!(!many.keep(&listener, again));
+        assert!(many.unsupported.get());
+        assert!(listener.is_stash_empty());
     }
 }
