@@ -12,6 +12,9 @@ use camshaft::net::UnixStream;
 use camshaft::time::{Duration, sleep};
 use common::{alone, fds, isolated, limit_fds, os_pipe, poll_once, runtime, turn, until};
 
+/// Has the kernel tell of the sender by a descriptor of its process (Linux 6.5).
+const SO_PASSPIDFD: libc::c_int = 76;
+
 /// The two ends of a pipe: if the writing one is gone everywhere, the other reads the end.
 fn probe() -> (File, OwnedFd) {
     let (read, write) = os_pipe();
@@ -108,6 +111,36 @@ fn what_can_not_be_sent_is_refused() {
         assert_eq!(fds(), before);
         let (error, _) = b.recv_with_fds(Vec::new()).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn the_sender_may_be_told_beside_as_many_as_there_can_be() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for option in [libc::SO_PASSCRED, SO_PASSPIDFD] {
+            let (a, b) = pair();
+            let (reader, _writer) = probe();
+            let on: libc::c_int = 1;
+            // SAFETY: the kernel reads one integer.
+            let set = unsafe {
+                libc::setsockopt(
+                    b.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    option,
+                    (&raw const on).cast(),
+                    size_of_val(&on).try_into().expect("fits"),
+                )
+            };
+            if set != 0 {
+                // The kernel does not know of it.
+                continue;
+            }
+            let (sent, _) = a.send_with_fds(b"x", vec![&reader; 253]).await;
+            assert_eq!(sent.unwrap(), 1);
+            let (bytes, received) = recv(&b).await;
+            assert_eq!((&bytes[..], received.len()), (&b"x"[..], 253));
+        }
     });
 }
 

@@ -12,6 +12,9 @@ use socket2::{SockAddr, SockAddrStorage};
 /// The most descriptors that one message carries (`SCM_MAX_FD` of the kernel).
 pub(crate) const RIGHTS_MAX: usize = 253;
 
+/// The longest security label of a sender (`SO_PASSSEC`) that there is room for.
+const LABEL_MAX: usize = 256;
+
 /// A header of control data, as the kernel lays it out: the length with the header, then level and type.
 const HEAD_LEN: usize = size_of::<usize>() + 2 * size_of::<c_int>();
 
@@ -85,6 +88,13 @@ impl Message {
     pub(crate) fn ask_control(&mut self, len: usize) {
         self.control.clear();
         self.control.resize(space(len), 0);
+    }
+
+    /// Makes room for all descriptors that a message can carry, and for what a socket may be set to tell of the sender,
+    /// which the kernel puts first.
+    pub(crate) fn ask_rights(&mut self) {
+        let sender = space(size_of::<libc::ucred>()) + space(LABEL_MAX) + space(size_of::<RawFd>());
+        self.ask_control(sender + RIGHTS_MAX * size_of::<RawFd>());
     }
 
     /// Leaves the control data away.

@@ -174,7 +174,7 @@ unsafe impl<B: IoBufMut> Operation for ReceiveRights<B> {
         let room = self.buf.room();
         self.message
             .set_buffer(room.cast().as_ptr(), transfer_len(room.len()) as usize);
-        self.message.ask_control(RIGHTS_MAX * size_of::<i32>());
+        self.message.ask_rights();
         Request::RecvMsg {
             fd: self.turn.socket().raw(),
             message: self.message.header(),
