@@ -162,8 +162,8 @@ impl Ring {
         unsafe { self.ring.submission_shared() }.len()
     }
 
-    /// Whether it can carry out a request that has many completions.
-    pub(crate) fn can_flow(&self, request: &Request) -> bool {
+    /// Whether it knows a request that has many completions.
+    pub(crate) fn supports(&self, request: &Request) -> bool {
         self.rung.has_519() && request.is_among(self.known)
     }
 

@@ -211,7 +211,7 @@ unsafe impl Source for AcceptMany {
     fn request(&self, driver: &Inner, listener: &Socket<Listening>) -> Option<Request> {
         let request = Request::AcceptMany { fd: listener.raw() };
         let plain = self.unsupported.get() || listener.kind.starved.get();
-        (!plain && driver.can_flow(&request)).then_some(request)
+        (!plain && driver.supports(&request)).then_some(request)
     }
 
     fn keep(&self, listener: &Socket<Listening>, completion: Completion) -> bool {

@@ -136,7 +136,7 @@ unsafe impl<B: IoBuf, E: Extent> Operation for SendBuf<B, E> {
                 len,
                 flags,
             };
-            if driver::current().is_some_and(|it| it.can_flow(&request)) {
+            if driver::current().is_some_and(|it| it.supports(&request)) {
                 return request;
             }
         }

@@ -91,9 +91,9 @@ impl Inner {
         Poll::Pending
     }
 
-    /// Whether a request can have many completions here. Where it can't, one of a single completion has to be repeated.
-    pub(crate) fn can_flow(&self, request: &Request) -> bool {
-        (self.port.ring()).is_some_and(|ring| ring.can_flow(request))
+    /// Whether the ring knows a request of many completions. Where it doesn't, one of a single completion has to do.
+    pub(crate) fn supports(&self, request: &Request) -> bool {
+        (self.port.ring()).is_some_and(|ring| ring.supports(request))
     }
 
     /// Hands over a request that will have many completions, all for the sink. `None`: the queue is full, and the waker will

@@ -101,7 +101,7 @@ unsafe impl Source for ReceiveMany {
             fd: socket.raw(),
             group: BufRing::GROUP,
         };
-        if self.exhausted.take() || self.unsupported.get() || !driver.can_flow(&request) {
+        if self.exhausted.take() || self.unsupported.get() || !driver.supports(&request) {
             return None;
         }
         let ring = driver.lent()?;
