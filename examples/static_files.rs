@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use camshaft::compat::{HyperIo, HyperTimer};
-use camshaft::fs::{self, File};
+use camshaft::fs::{self, File, OpenOptions};
 use camshaft::net::TcpListener;
 use futures_lite::stream::{Stream, try_unfold};
 use http_body_util::{Either, Empty, StreamBody};
@@ -61,7 +61,10 @@ async fn find(root: &Path, request: &Request<Incoming>) -> io::Result<Answer> {
     if !path.starts_with(root) {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let file = File::open(&path).await?;
+    // Not blocking: a pipe among the files would be waited for until somebody writes to it.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(&path).await?;
     let status = file.metadata().await?;
     if !status.is_file() {
         return Err(io::ErrorKind::NotFound.into());
