@@ -7,8 +7,10 @@
 )]
 
 pub mod filter;
+pub mod interrupts;
 pub mod sockets;
 pub mod standard;
+pub mod tracked;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -3,19 +3,17 @@
 //!
 //! The seed of a failure is in its message; `CAMSHAFT_STORM_SEED` runs it alone.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 
+use crate::common::{Random, alone, fds, poll_once, turn};
 use camshaft::buf::BufGuard;
 use camshaft::net::{TcpListener, TcpStream};
 use camshaft::runtime::Builder;
 use camshaft::task::yield_now;
-use common::{Random, alone, fds, poll_once, turn};
 
 const CONNECTIONS: usize = 32;
 const STEPS: usize = 4000;
@@ -196,7 +194,7 @@ fn storm(seed: u64) {
         Builder::new().ring_entries(entries).build().expect("built")
     };
     let runtime = build(&mut random);
-    let (listener, address) = runtime.block_on(common::listener());
+    let (listener, address) = runtime.block_on(crate::common::listener());
     let pairs = runtime.block_on(connections(&listener, address, &mut random));
     let mut runtime = Some(runtime);
     let mut kept = Vec::new();
