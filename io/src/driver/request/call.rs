@@ -361,7 +361,8 @@ fn has_readiness(fd: RawFd) -> bool {
     }
     // SAFETY: the call succeeded, so it was written.
     let kind = unsafe { status.assume_init() }.st_mode & libc::S_IFMT;
-    matches!(kind, libc::S_IFIFO | libc::S_IFSOCK | libc::S_IFCHR)
+    // Descriptors of events have no kind at all.
+    !matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
 }
 
 /// # Safety
