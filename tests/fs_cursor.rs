@@ -82,6 +82,14 @@ fn a_seek_before_the_start_or_beyond_all_files_moves_nothing() {
         let device = File::open("/dev/zero").await.unwrap();
         device.seek(SeekFrom::Start(100)).await.unwrap();
         assert_eq!(device.read(Vec::with_capacity(8)).await.0.unwrap(), 8);
+        assert_eq!(
+            device
+                .read_at(Vec::with_capacity(8), 1 << 40)
+                .await
+                .0
+                .unwrap(),
+            8
+        );
     });
 }
 
@@ -232,6 +240,31 @@ fn a_pipe_is_a_stream() {
         assert!(received[2..] == bytes && received.starts_with(b"ef"));
         writer.await.unwrap().unwrap();
         assert_eq!(read.read(Vec::with_capacity(1)).await.0.unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_descriptor_of_events_waits_for_one() {
+    let _alone = alone();
+    runtime().block_on(async {
+        // The kernel lets it seek, but it has no place to go to.
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+        assert!(fd >= 0);
+        // SAFETY: a new descriptor that nobody else owns.
+        let file: File = unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) };
+        for n in 1..3_u64 {
+            let mut reading = Box::pin(file.read_exact(Box::new([0; 8])));
+            assert!(poll_once(reading.as_mut()).await.is_pending());
+            turn().await;
+            file.write_all(Box::new(n.to_ne_bytes())).await.0.unwrap();
+            let (result, buf) = reading.await;
+            assert_eq!((result.unwrap(), u64::from_ne_bytes(*buf)), (8, n));
+        }
+        // One that is waited for in vain keeps nothing from ending.
+        let mut reading = Box::pin(file.read(Vec::with_capacity(8)));
+        assert!(poll_once(reading.as_mut()).await.is_pending());
+        turn().await;
     });
 }
 

@@ -25,12 +25,13 @@ use crate::offload::offload;
 /// [`write`](Self::write) and so on, and [`AsyncRead`](crate::AsyncRead) and [`AsyncWrite`](crate::AsyncWrite)) happen one
 /// after the other, first come, first served, and move the position when their future returns. All take `&self`.
 ///
-/// A pipe, a terminal or a socket that is opened as a file is a stream: it has no position, and offsets are ignored.
+/// Pipes, terminals, sockets and most devices are streams: reads and writes take what comes and what goes. Where there are no
+/// offsets, as in a pipe, they are ignored. What a dropped read of a stream received comes first in the next read.
 ///
 /// # What is done on the thread of the loop
 ///
 /// Buffered transfers of regular files are tried at once, because for what lies in the page cache that is the cheapest way.
-/// Between two turns of the loop at most 64 such calls are made, or 1 MiB is moved; then the task gives way to the others.
+/// Between two turns of the loop at most 256 such calls are made, or about 1 MiB is moved; then the task gives way to the others.
 /// Transfers longer than 256 KiB are left to the kernel. A read never waits for a disk there. A write does not where the file
 /// system can tell (XFS, btrfs); on the other local ones it is a plain system call, which may have to wait when the
 /// system is short of memory or the disk is overloaded. If one holds the loop for more than a millisecond, the writes of that
@@ -139,13 +140,20 @@ impl File {
             });
         }
         self.handle.publish_position();
-        match self.handle.file.try_clone() {
-            Ok(file) => Ok(file),
-            Err(error) => Err(IntoStdError {
-                socket: self,
-                error,
-            }),
-        }
+        let handle = match Rc::try_unwrap(self.handle) {
+            Err(shared) => shared,
+            Ok(mut handle) => match Arc::try_unwrap(handle.file) {
+                Ok(file) => return Ok(file),
+                Err(shared) => {
+                    handle.file = shared;
+                    Rc::new(handle)
+                }
+            },
+        };
+        handle.file.try_clone().map_err(|error| IntoStdError {
+            socket: Self { handle },
+            error,
+        })
     }
 
     pub(super) fn handle(&self) -> &Rc<Handle> {
@@ -168,8 +176,8 @@ impl File {
     pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
         let mut turn = Turn::new(&self.handle.cursor, Direction::Read);
         poll_fn(|cx| turn.poll(cx)).await;
-        if !self.handle.nature().seekable {
-            return Err(io::Error::from_raw_os_error(libc::ESPIPE));
+        if !self.handle.nature().positioned {
+            return self.handle.seek_stream(to);
         }
         let place = match to {
             SeekFrom::Start(place) => Some(place),

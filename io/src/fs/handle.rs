@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //!
-//! - **OWN-CURSOR**: where the descriptor has a position, ours is [`Cursor::position`], and the kernel's is neither read nor
-//!   relied on after it was taken over. So a cancelled operation moves nothing: only the future that returns does.
+//! - **OWN-CURSOR**: the position of a regular file or a block device is [`Cursor::position`], and the kernel's is neither read
+//!   nor relied on after it was taken over. So a cancelled operation moves nothing: only the future that returns does.
 //! - **FD-LAST**: the descriptor is closed when the last operation on it has completed: each holds the [`Handle`], or the
 //!   [`std::fs::File`] in it.
 
@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::fs;
-use std::io::{self, Seek};
+use std::io::{self, Seek, SeekFrom};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
@@ -52,8 +52,11 @@ impl Lanes for Cursor {
 /// What is behind a descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nature {
-    /// It has a position. Otherwise it is a stream: a pipe, a terminal, a socket.
-    pub(super) seekable: bool,
+    /// It has a position that is kept here: a regular file, a block device. All others are streams, whatever the kernel does
+    /// with their position: pipes, terminals, sockets, devices, descriptors of events.
+    pub(super) positioned: bool,
+    /// It can be transferred at offsets.
+    pub(super) has_offsets: bool,
     /// Writes go to the end.
     pub(super) appends: bool,
     /// Transfers go past the page cache.
@@ -116,13 +119,9 @@ impl Handle {
         let status = status_of(fd, libc::STATX_TYPE);
         let kind = status.map_or(0, |status| u32::from(status.stx_mode) & libc::S_IFMT);
         let regular = kind == libc::S_IFREG;
-        let seekable = if regular || kind == libc::S_IFBLK {
-            true
-        } else {
-            // Known are now all that seek by their type; devices and sockets are asked.
-            // SAFETY: no memory is passed.
-            unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) >= 0 }
-        };
+        let positioned = regular || kind == libc::S_IFBLK;
+        // SAFETY: no memory is passed.
+        let has_offsets = positioned || unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) } >= 0;
         if regular && has(libc::O_NONBLOCK) {
             // It means nothing for a regular file, except to the ring, which would not wait for a disk then.
             // SAFETY: no memory is passed.
@@ -134,7 +133,8 @@ impl Handle {
             false => Way::Never,
         };
         let nature = Nature {
-            seekable,
+            positioned,
+            has_offsets,
             appends: has(libc::O_APPEND),
             direct,
             regular,
@@ -165,10 +165,19 @@ impl Handle {
 
     /// Hands our position over to the kernel, for whoever uses the descriptor next.
     pub(super) fn publish_position(&self) {
-        if let Some(position) = self.cursor.position.get() {
-            // A stream has no position, and needs none.
-            let _ = (&*self.file).seek(io::SeekFrom::Start(position));
+        if let Some(position) = self.cursor.position.get()
+            && self.nature.get().is_some_and(|nature| nature.positioned)
+        {
+            // Any place that was read or written can be gone to.
+            let _ = (&*self.file).seek(SeekFrom::Start(position));
         }
+    }
+
+    /// Moves the kernel's position of a stream that has one. What dropped reads have left was read elsewhere then.
+    pub(super) fn seek_stream(&self, to: SeekFrom) -> io::Result<u64> {
+        let place = (&*self.file).seek(to)?;
+        self.cursor.stash.borrow_mut().clear();
+        Ok(place)
     }
 
     /// Whether dropped reads have left bytes, which come first in the next read.

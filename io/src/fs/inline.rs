@@ -18,7 +18,7 @@
 /// The longest transfer that is made inline, in bytes.
 pub(super) const MOST_BYTES: usize = 256 << 10;
 /// The most inline calls between two turns of the loop.
-pub(super) const TURN_CALLS: u32 = 64;
+pub(super) const TURN_CALLS: u32 = 256;
 /// How many bytes may be moved inline between two turns of the loop before no other call is allowed.
 pub(super) const TURN_BYTES: usize = 1 << 20;
 /// A call that took longer than this was slow.

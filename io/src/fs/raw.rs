@@ -36,10 +36,10 @@ impl RawFile {
         Self(handle.clone())
     }
 
-    /// Whether it is a regular file with a position, whose bytes go through the page cache.
+    /// Whether it is a regular file whose bytes go through the page cache.
     pub(crate) fn is_cached(&self) -> bool {
         let nature = self.0.nature();
-        nature.regular && nature.seekable && !nature.direct
+        nature.regular && !nature.direct
     }
 
     /// Whether the two are handles of one opened file.

@@ -144,12 +144,12 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
                 "an offset in a file is at most i64::MAX",
             )));
         }
-        if !nature.seekable {
+        if !nature.has_offsets {
             self.offset = None;
         }
         if self.offset.is_none() {
             // Reads and writes of a stream do not wait for each other; those at one position do.
-            let lane = if nature.seekable {
+            let lane = if nature.positioned {
                 Direction::Read
             } else {
                 P::DIRECTION
@@ -164,7 +164,7 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
     fn place(&self, nature: &Nature) -> u64 {
         let start = match self.offset {
             Some(offset) => offset,
-            None if !nature.seekable => return CURSOR,
+            None if !nature.positioned => return CURSOR,
             None if nature.appends && !Self::READS => return APPEND,
             None => self.handle.position(),
         };
@@ -288,7 +288,7 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
 
     /// Gives back what a read that nobody waits for took from a stream.
     fn give_back(&mut self) {
-        if Self::READS && self.moved > 0 && !self.handle.nature().seekable {
+        if Self::READS && self.moved > 0 && !self.handle.nature().positioned {
             self.handle.stash(self.payload.received());
         }
     }
@@ -323,7 +323,7 @@ unsafe impl<P: Payload, G: Goal> Operation for Transfer<P, G> {
         {
             return Prepare::Wait(self);
         }
-        if Self::READS && self.handle.has_stash() && !nature.seekable && self.take_stashed() {
+        if Self::READS && self.handle.has_stash() && !nature.positioned && self.take_stashed() {
             return Prepare::Served(self.finish(Ok(())));
         }
         if self.polling {
