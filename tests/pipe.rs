@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use camshaft::io::{AsyncRead, AsyncReadExt, AsyncWrite, PipeReader, PipeWriter, pipe};
+use common::filter::refuse;
 use common::{alone, fds, isolated, os_pipe, poll_and_drop, poll_once, runtime, turn};
 
 fn new() -> (PipeReader, PipeWriter) {
@@ -125,31 +126,52 @@ fn a_closed_reader_ends_a_write_that_waits() {
 fn nobody_is_killed_by_a_pipe_without_a_reader() {
     let _alone = alone();
     isolated("nobody_is_killed_by_a_pipe_without_a_reader", || {
-        // SAFETY: the handler is a constant of the system.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-        runtime().block_on(async {
-            for big in [false, true] {
-                let (reader, writer) = new();
-                let bytes = vec![1; if big { 1 << 20 } else { 1 }];
-                let mut writing = Box::pin(writer.write_all(bytes));
-                if big {
-                    assert!(poll_once(writing.as_mut()).await.is_pending());
-                    turn().await;
-                }
-                drop(reader);
-                let error = writing.await.0.expect_err("nobody reads");
-                assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-                let several = vec![vec![1], vec![2]];
-                let error = writer.write_vectored(several).await.0.expect_err("nobody");
-                assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        nobody_is_killed();
+    });
+}
+
+#[test]
+fn nobody_is_killed_where_the_kernel_knows_no_flag_against_it() {
+    let _alone = alone();
+    isolated(
+        "nobody_is_killed_where_the_kernel_knows_no_flag_against_it",
+        || {
+            refuse(libc::SYS_pwritev2, libc::EOPNOTSUPP);
+            nobody_is_killed();
+            goes_through_bit_by_bit();
+        },
+    );
+}
+
+fn nobody_is_killed() {
+    // SAFETY: the handler is a constant of the system.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    runtime().block_on(async {
+        for big in [false, true] {
+            let (reader, writer) = new();
+            let bytes = vec![1; if big { 1 << 20 } else { 1 }];
+            let mut writing = Box::pin(writer.write_all(bytes));
+            if big {
+                assert!(poll_once(writing.as_mut()).await.is_pending());
+                turn().await;
             }
-        });
+            drop(reader);
+            let error = writing.await.0.expect_err("nobody reads");
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+            let several = vec![vec![1], vec![2]];
+            let error = writer.write_vectored(several).await.0.expect_err("nobody");
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
     });
 }
 
 #[test]
 fn more_than_fits_goes_through_bit_by_bit() {
     let _alone = alone();
+    goes_through_bit_by_bit();
+}
+
+fn goes_through_bit_by_bit() {
     runtime().block_on(async {
         let bytes: Vec<u8> = (0..=250).cycle().take(4 << 20).collect();
         let (reader, writer) = new();

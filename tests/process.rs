@@ -91,6 +91,21 @@ fn settings_reach_the_program() {
 }
 
 #[test]
+fn a_child_runs_as_who_was_asked_for() {
+    let _alone = alone();
+    // SAFETY: no memory is passed.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: only root may start children of others");
+        return;
+    }
+    runtime().block_on(async {
+        let mut command = shell("id -u; id -g");
+        let output = command.uid(65534).gid(65533).output().await;
+        assert_eq!(text(output.expect("a child").stdout), "65534\n65533\n");
+    });
+}
+
+#[test]
 fn a_command_can_be_used_again() {
     let _alone = alone();
     isolated("a_command_can_be_used_again", || {

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::thread;
 
 use camshaft::io::stdin;
+use common::filter::refuse;
 use common::standard::{Instead, close, file, terminal};
 use common::{alone, isolated, os_pipe, poll_once, runtime, turn};
 
@@ -102,18 +103,32 @@ async fn exactly(n: usize) -> Vec<u8> {
 #[test]
 fn dropped_reads_of_a_pipe_lose_nothing() {
     let _alone = alone();
-    isolated("dropped_reads_of_a_pipe_lose_nothing", || {
-        let (read, write) = os_pipe();
-        let stdin = Instead::of(0, read);
-        runtime().block_on(async {
-            let mut write = File::from(write);
-            drops_reads(|line| write.write_all(line).expect("room")).await;
-            drop(write);
-            assert!(rest().await.is_empty());
-            assert!(rest().await.is_empty());
-        });
-        assert_eq!(stdin.flags() & libc::O_NONBLOCK, 0);
+    isolated("dropped_reads_of_a_pipe_lose_nothing", pipe_loses_nothing);
+}
+
+#[test]
+fn dropped_reads_lose_nothing_where_the_kernel_can_not_try_a_pipe() {
+    let _alone = alone();
+    isolated(
+        "dropped_reads_lose_nothing_where_the_kernel_can_not_try_a_pipe",
+        || {
+            refuse(libc::SYS_preadv2, libc::EOPNOTSUPP);
+            pipe_loses_nothing();
+        },
+    );
+}
+
+fn pipe_loses_nothing() {
+    let (read, write) = os_pipe();
+    let stdin = Instead::of(0, read);
+    runtime().block_on(async {
+        let mut write = File::from(write);
+        drops_reads(|line| write.write_all(line).expect("room")).await;
+        drop(write);
+        assert!(rest().await.is_empty());
+        assert!(rest().await.is_empty());
     });
+    assert_eq!(stdin.flags() & libc::O_NONBLOCK, 0);
 }
 
 #[test]
