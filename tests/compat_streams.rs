@@ -44,7 +44,7 @@ fn reader(mut client: std::net::TcpStream) -> JoinHandle<Vec<u8>> {
 }
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i % 251) as u8).collect()
+    (0..len).map(|i| i.to_le_bytes()[0] % 251).collect()
 }
 
 macro_rules! scenarios {

@@ -40,8 +40,10 @@ fn expect_signals() {
 }
 
 fn signal_parent() {
+    // SAFETY: no memory is passed.
+    let parent = unsafe { libc::getppid() };
     // SAFETY: no memory is passed. The parent has a handler.
-    unsafe { libc::kill(libc::getppid(), libc::SIGUSR1) };
+    unsafe { libc::kill(parent, libc::SIGUSR1) };
 }
 
 /// The other end: a process of its own, because both ends together have more descriptors than a process may.

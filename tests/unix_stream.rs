@@ -168,7 +168,9 @@ fn the_peer_has_credentials() {
     let cred = a.peer_cred().unwrap();
     assert_eq!(cred.pid(), i32::try_from(std::process::id()).ok());
     // SAFETY: no memory is passed.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let uid = unsafe { libc::geteuid() };
+    // SAFETY: no memory is passed.
+    let gid = unsafe { libc::getegid() };
     assert_eq!((cred.uid(), cred.gid()), (uid, gid));
 }
 

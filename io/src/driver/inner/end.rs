@@ -15,10 +15,11 @@ impl Inner {
     pub(in crate::driver) fn drain(&self) -> bool {
         // What was reaped and not delivered yet.
         self.inherit();
-        self.cancels
-            .replace_with(|_| self.table.borrow().keys_in_flight().collect());
         let begin = Instant::now();
         while self.table.borrow().in_flight() > 0 {
+            // Again and again: a cancellation finds nothing while the kernel is between two tries of an operation.
+            let keys = self.table.borrow().keys_in_flight().collect();
+            drop(self.cancels.replace(keys));
             let waited = self.submit_and_wait(true, Some(Duration::from_millis(50)));
             self.inherit();
             if waited.is_err() || begin.elapsed() > DRAIN_LIMIT {
