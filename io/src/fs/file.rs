@@ -27,6 +27,8 @@ use crate::offload::offload;
 ///
 /// Pipes, terminals, sockets and most devices are streams: reads and writes take what comes and what goes. Where there are no
 /// offsets, as in a pipe, they are ignored. What a dropped read of a stream received comes first in the next read.
+/// Where nobody reads, a write is the error `BrokenPipe`, and raises no signal. Writes to a terminal are made by another thread;
+/// one that was dropped may still be writing, but nothing of it comes behind the next write.
 ///
 /// # What is done on the thread of the loop
 ///

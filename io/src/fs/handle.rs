@@ -11,9 +11,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::fs;
+use std::future::Future;
 use std::io::{self, Seek, SeekFrom};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,7 +43,12 @@ pub(super) struct Cursor {
     lanes: [Lane; 2],
     /// What dropped reads of a stream brought.
     stash: RefCell<VecDeque<u8>>,
+    /// The write that another thread makes, of the transfer that holds the lane or of one that was dropped.
+    pub(super) elsewhere: Cell<Option<Elsewhere>>,
 }
+
+/// A write by another thread.
+pub(super) type Elsewhere = Pin<Box<dyn Future<Output = io::Result<usize>>>>;
 
 impl Lanes for Cursor {
     fn lane(&self, direction: Direction) -> &Lane {
@@ -62,7 +69,19 @@ pub(super) struct Nature {
     /// Transfers go past the page cache.
     pub(super) direct: bool,
     pub(super) regular: bool,
+    pub(super) outlet: Outlet,
     ways: [Way; 2],
+}
+
+/// What is to be minded when a descriptor is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlet {
+    /// Nothing.
+    Plain,
+    /// It raises `SIGPIPE` when nobody reads: a pipe or a socket.
+    Signals,
+    /// It says that there is room when there is little, and waits until there is enough: a terminal.
+    Waits,
 }
 
 impl Nature {
@@ -132,7 +151,13 @@ impl Handle {
             true => Way::Nowait,
             false => Way::Never,
         };
+        let outlet = match kind {
+            libc::S_IFIFO | libc::S_IFSOCK => Outlet::Signals,
+            libc::S_IFCHR if !has_offsets => Outlet::Waits,
+            _ => Outlet::Plain,
+        };
         let nature = Nature {
+            outlet,
             positioned,
             has_offsets,
             appends: has(libc::O_APPEND),

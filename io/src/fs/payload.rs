@@ -5,6 +5,7 @@
 
 use std::ffi::c_int;
 use std::os::fd::RawFd;
+use std::slice;
 
 use crate::buf::{IoBuf, IoBufMut, vectored};
 use crate::driver::{Request, transfer_len};
@@ -40,6 +41,11 @@ pub(super) unsafe trait Payload: 'static {
     fn fill_from(&mut self, bytes: &[u8]) -> usize {
         let _ = bytes;
         0
+    }
+
+    /// Some of the bytes that are left, if any are. Only for writing.
+    fn upcoming(&self) -> &[u8] {
+        &[]
     }
 
     /// What was read so far. Only for reading.
@@ -285,6 +291,10 @@ unsafe impl<B: IoBuf> Payload for Bytes<B> {
         self.sent += n;
     }
 
+    fn upcoming(&self) -> &[u8] {
+        &self.buf.as_slice()[self.sent..]
+    }
+
     #[inline]
     fn into_buffer(self) -> B {
         self.buf
@@ -327,6 +337,14 @@ unsafe impl<B: IoBuf> Payload for Pieces<B> {
 
     unsafe fn advance(&mut self, n: usize) {
         self.list.advance(n);
+    }
+
+    fn upcoming(&self) -> &[u8] {
+        let Some(first) = self.list.rest().first() else {
+            return &[];
+        };
+        // SAFETY: the list was made of the buffers, which are kept, and STABLE.
+        unsafe { slice::from_raw_parts(first.iov_base.cast::<u8>(), first.iov_len) }
     }
 
     fn into_buffer(self) -> Vec<B> {

@@ -6,24 +6,32 @@
 //!   complete: done, or again for the rest
 //! ```
 //!
+//! A write to a stream raises no `SIGPIPE`, as [`crate::sigpipe`] has it. One to a terminal is made by another thread, out of
+//! a copy: a terminal that has room for a byte claims to be writable, and then makes its writer wait for the rest.
+//!
 //! A transfer that uses the position holds its lane from its first step to its completion, and moves the position when its
 //! future returns, whatever became of it. A stream has no position: what a dropped read brought is stashed for the next.
 
 use std::ffi::c_int;
-use std::io;
+use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::mem;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 
-use super::handle::{self, Changing, Cursor, Handle, Nature};
+use super::handle::{self, Changing, Cursor, Handle, Nature, Outlet};
 use super::inline::{MOST_BYTES, Way};
 use super::payload::Payload;
 use crate::buf::BufResult;
 use crate::driver::{self, APPEND, CURSOR, Completion, Request};
 use crate::lane::{Direction, Turn};
+use crate::offload::offload;
 use crate::op::{Operation, Prepare, Step};
+use crate::sigpipe::{Guard, guard, without_sigpipe};
 use crate::stream::no_room;
+
+/// The most bytes of one write by another thread.
+const PORTION: usize = 64 << 10;
 
 /// When a transfer is done, and what it returns then.
 pub(super) trait Goal: 'static {
@@ -93,6 +101,10 @@ pub(super) struct Transfer<P, G> {
     changing: Option<Changing>,
     /// What is in flight waits for a stream that does not wait by itself to be ready.
     polling: bool,
+    /// How a write to a stream raises no signal.
+    guard: Guard,
+    /// The write that another thread makes is this one's.
+    elsewhere: bool,
     goal: PhantomData<G>,
 }
 
@@ -120,6 +132,8 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
             moved: 0,
             changing: None,
             polling: false,
+            guard: Guard::Flags(0),
+            elsewhere: false,
             goal: PhantomData,
         }
     }
@@ -250,6 +264,65 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
         result
     }
 
+    /// Writes to a stream what there is room for.
+    fn write_now(&mut self) -> io::Result<usize> {
+        let nature = self.handle.nature();
+        let request = self.next_request(&nature, 0);
+        let result = without_sigpipe(|| {
+            // SAFETY: REQUEST-MEMORY: the payload lives through the call.
+            unsafe { request.attempt() }
+        });
+        usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+    }
+
+    /// Has another thread write, once that of a dropped transfer is over.
+    #[cold]
+    fn write_elsewhere(mut self, cx: &mut Context<'_>) -> Prepare<Self> {
+        loop {
+            let cursor = self.handle.cursor.clone();
+            let mut write = cursor.elsewhere.take().unwrap_or_else(|| {
+                self.elsewhere = true;
+                let bytes = self.payload.upcoming();
+                let bytes = bytes[..bytes.len().min(PORTION)].to_vec();
+                let file = self.handle.file.clone();
+                Box::pin(offload(move || without_sigpipe(|| (&*file).write(&bytes))))
+            });
+            let Poll::Ready(result) = write.as_mut().poll(cx) else {
+                cursor.elsewhere.set(Some(write));
+                return Prepare::Wait(self);
+            };
+            if mem::take(&mut self.elsewhere) {
+                match self.take_result(result) {
+                    Some(result) => return Prepare::Served(self.finish(result)),
+                    None if self.polling => return Prepare::Submit(self),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Takes note of what was moved. `None`: there is more to be done, or it is to be done again.
+    #[inline]
+    fn take_result(&mut self, result: io::Result<usize>) -> Option<io::Result<()>> {
+        match result {
+            Ok(0) => Some(self.short()),
+            Ok(n) => {
+                // SAFETY: the kernel has moved `n` bytes.
+                unsafe { self.payload.advance(n) };
+                self.moved += n;
+                (!G::ALL || self.payload.left() == 0).then_some(Ok(()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && !self.handle.nature().regular =>
+            {
+                self.polling = true;
+                None
+            }
+            Err(error) => Some(self.failed(error)),
+        }
+    }
+
     /// Nothing more comes, or is taken.
     fn short(&self) -> io::Result<()> {
         G::SHORT.map_or(Ok(()), |kind| Err(kind.into()))
@@ -329,6 +402,17 @@ unsafe impl<P: Payload, G: Goal> Operation for Transfer<P, G> {
         if self.polling {
             return Prepare::Submit(self);
         }
+        if !Self::READS {
+            match nature.outlet {
+                Outlet::Plain => {}
+                Outlet::Signals => {
+                    self.guard = guard();
+                    self.polling = self.guard == Guard::Mask;
+                    return Prepare::Submit(self);
+                }
+                Outlet::Waits => return self.write_elsewhere(cx),
+            }
+        }
         match self.try_inline(cx, &nature) {
             Tried::Done(result) => Prepare::Served(self.finish(result)),
             Tried::GiveWay => Prepare::Wait(self),
@@ -351,42 +435,32 @@ unsafe impl<P: Payload, G: Goal> Operation for Transfer<P, G> {
             self.changing = Some(self.handle.change());
         }
         let nature = self.handle.nature();
-        self.next_request(&nature, 0)
+        let flags = match self.guard {
+            Guard::Flags(flags) => flags,
+            Guard::Mask => 0,
+        };
+        self.next_request(&nature, flags)
     }
 
     #[inline]
     fn complete(mut self, completion: Completion) -> Step<Self> {
         self.changing = None;
-        if mem::take(&mut self.polling) {
-            return match completion.value() {
-                Ok(_) => Step::Again(self),
+        let result = if mem::take(&mut self.polling) {
+            match completion.value() {
+                Ok(_) if self.guard == Guard::Mask => self.write_now(),
+                Ok(_) => return Step::Again(self),
                 Err(error) => {
                     let result = self.failed(error);
-                    Step::Done(self.finish(result))
+                    return Step::Done(self.finish(result));
                 }
-            };
-        }
-        let result = match completion.len() {
-            Ok(0) => self.short(),
-            Ok(n) => {
-                // SAFETY: the kernel has moved `n` bytes.
-                unsafe { self.payload.advance(n) };
-                self.moved += n;
-                if G::ALL && self.payload.left() > 0 {
-                    return Step::Again(self);
-                }
-                Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Step::Again(self),
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock && !self.handle.nature().regular =>
-            {
-                self.polling = true;
-                return Step::Again(self);
-            }
-            Err(error) => self.failed(error),
+        } else {
+            completion.len()
         };
-        Step::Done(self.finish(result))
+        match self.take_result(result) {
+            Some(result) => Step::Done(self.finish(result)),
+            None => Step::Again(self),
+        }
     }
 
     fn inherit(mut self, completion: Completion) {

@@ -336,7 +336,7 @@ unsafe fn transfer(
         return ready;
     }
     // SAFETY: the caller's promise: there is at least the first vector.
-    let first = unsafe { &*vectors };
+    let mut first = unsafe { *vectors };
     // What is readable is read without waiting, and no more than that; of a pipe that is writable a page is free.
     match way {
         Way::Read => {
@@ -344,9 +344,13 @@ unsafe fn transfer(
             outcome(unsafe { libc::read(fd, first.iov_base, first.iov_len) })
         }
         Way::Write => {
-            let len = first.iov_len.min(PIPE_ROOM);
+            first.iov_len = first.iov_len.min(PIPE_ROOM);
+            if flags == 0 {
+                // SAFETY: the caller's promise.
+                return outcome(unsafe { libc::write(fd, first.iov_base, first.iov_len) });
+            }
             // SAFETY: the caller's promise.
-            outcome(unsafe { libc::write(fd, first.iov_base, len) })
+            outcome(unsafe { libc::pwritev2(fd, &raw const first, 1, -1, flags) })
         }
     }
 }
