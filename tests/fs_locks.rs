@@ -8,7 +8,7 @@ use std::fs::TryLockError;
 use std::rc::Rc;
 
 use camshaft::fs::{File, OpenOptions};
-use common::{alone, fds, poll_once, runtime, turn};
+use common::{alone, fds, poll_and_drop, poll_once, runtime, turn};
 use scratch::Scratch;
 
 async fn open(path: &std::path::Path) -> File {
@@ -122,6 +122,31 @@ fn a_clone_shares_the_lock() {
         assert!(is_locked(other.try_lock().await));
         drop(clone);
         assert!(!is_locked(other.try_lock().await));
+    });
+}
+
+#[test]
+fn a_dropped_lock_leaves_the_lock_that_was_held() {
+    let _alone = alone();
+    let scratch = Scratch::new();
+    let path = scratch.at("locked");
+    runtime().block_on(async {
+        let (one, other) = (open(&path).await, open(&path).await);
+        let clone = one.try_clone().await.unwrap();
+        one.lock().await.unwrap();
+        for _ in 0..500 {
+            drop(poll_and_drop(one.lock()).await);
+            drop(poll_and_drop(clone.try_lock()).await);
+            assert!(is_locked(other.try_lock_shared().await));
+        }
+        one.unlock().await.unwrap();
+        // Of what was dropped and not held before nothing stays, once the workers are done with it.
+        if poll_and_drop(one.lock()).await.is_ready() {
+            one.unlock().await.unwrap();
+        }
+        while is_locked(other.try_lock().await) {
+            turn().await;
+        }
     });
 }
 

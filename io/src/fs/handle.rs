@@ -7,7 +7,7 @@
 //! - **FD-LAST**: the descriptor is closed when the last operation on it has completed: each holds the [`Handle`], or the
 //!   [`std::fs::File`] in it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::fs;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::inline::{Allowance, Gate, Way};
+use super::lock::Locks;
 use super::storage::Storage;
 use crate::lane::{Direction, Lane, Lanes};
 
@@ -45,6 +46,14 @@ pub(super) struct Cursor {
     stash: RefCell<VecDeque<u8>>,
     /// The write that another thread makes, of the transfer that holds the lane or of one that was dropped.
     pub(super) elsewhere: Cell<Option<Elsewhere>>,
+    locks: OnceCell<Arc<Locks>>,
+}
+
+impl Cursor {
+    /// The locks of the open file.
+    pub(super) fn locks(&self) -> Arc<Locks> {
+        self.locks.get_or_init(Arc::default).clone()
+    }
 }
 
 /// A write by another thread.

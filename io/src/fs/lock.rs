@@ -2,26 +2,126 @@
 
 use std::fs::{self, TryLockError};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::File;
 use super::pause::Pauses;
 use crate::offload::offload;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Exclusive,
     Shared,
 }
 
-/// A lock that was got, until somebody takes note of it.
-struct Got(Option<Arc<fs::File>>);
+impl Kind {
+    fn try_on(self, file: &fs::File) -> Result<(), TryLockError> {
+        match self {
+            Self::Exclusive => file.try_lock(),
+            Self::Shared => file.try_lock_shared(),
+        }
+    }
+}
+
+/// The locks that an open file has got. There is one in the kernel, of the kind that was got last; those before are what it
+/// goes back to when nobody takes note of that.
+#[derive(Default)]
+pub(super) struct Locks {
+    /// Held around the calls, which may take long, so that their order is that of the claims.
+    calls: Mutex<()>,
+    claims: Mutex<Claims>,
+}
+
+#[derive(Default)]
+struct Claims {
+    /// With a number for each. The first may be one that was taken note of, the others are not yet.
+    list: Vec<(u64, Kind)>,
+    last: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Locks {
+    fn try_lock(self: Arc<Self>, file: Arc<fs::File>, kind: Kind) -> Result<Got, TryLockError> {
+        let calls = lock(&self.calls);
+        let tried = kind.try_on(&file);
+        let mut claims = lock(&self.claims);
+        if let Err(error) = tried {
+            // A change of kind has released the lock before it failed.
+            if claims.list.last().is_some_and(|(_, held)| *held != kind) {
+                claims.list.clear();
+            }
+            return Err(error);
+        }
+        claims.last += 1;
+        let number = claims.last;
+        claims.list.push((number, kind));
+        drop(claims);
+        drop(calls);
+        Ok(Got {
+            file,
+            locks: self,
+            number,
+        })
+    }
+
+    fn unlock(&self, file: &fs::File) -> io::Result<()> {
+        let _calls = lock(&self.calls);
+        file.unlock()?;
+        lock(&self.claims).list.clear();
+        Ok(())
+    }
+}
+
+/// A lock that was got. Unless somebody takes note of it, it goes back to the one that was held before, or is released.
+struct Got {
+    file: Arc<fs::File>,
+    locks: Arc<Locks>,
+    number: u64,
+}
+
+impl Got {
+    /// It is held from now on; what was held before does not matter any more.
+    fn keep(self) {
+        let mut claims = lock(&self.locks.claims);
+        if let Some(at) = claims.place(self.number) {
+            claims.list.drain(..at);
+            // What is dropped next finds nothing to undo.
+            claims.list[0].0 = 0;
+        }
+    }
+}
+
+impl Claims {
+    fn place(&self, number: u64) -> Option<usize> {
+        self.list.iter().position(|claim| claim.0 == number)
+    }
+}
 
 impl Drop for Got {
     fn drop(&mut self) {
-        if let Some(file) = self.0.take() {
-            // Nobody waits; there is nobody to tell.
-            let _ = file.unlock();
+        let _calls = lock(&self.locks.calls);
+        let mut claims = lock(&self.locks.claims);
+        let Some(at) = claims.place(self.number) else {
+            return;
+        };
+        let (_, kind) = claims.list.remove(at);
+        let was_last = at == claims.list.len();
+        let before = claims.list.last().map(|claim| claim.1);
+        drop(claims);
+        if !was_last || before == Some(kind) {
+            return;
+        }
+        // Nobody waits; there is nobody to tell.
+        match before {
+            Some(before) => {
+                let _ = before.try_on(&self.file);
+            }
+            None => {
+                let _ = self.file.unlock();
+            }
         }
     }
 }
@@ -34,7 +134,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// What the system reports. Being locked twice by the same open file is no error: the lock changes its kind.
+    /// What the system reports. Being locked twice by the same open file is no error: the lock changes its kind. If
+    /// that fails, the lock that was held is lost.
     ///
     /// # Panics
     ///
@@ -42,7 +143,8 @@ impl File {
     ///
     /// # Cancellation
     ///
-    /// A lock that was got all the same is released, and with it one that the open file had before.
+    /// A lock that was got all the same is released. One that was held before, by one of these functions, stays held. Only
+    /// a change of its kind may lose it, because the system releases the one before it tries to get the other.
     pub async fn lock(&self) -> io::Result<()> {
         self.wait_for(Kind::Exclusive).await
     }
@@ -112,7 +214,8 @@ impl File {
     ///
     /// Once begun it happens.
     pub async fn unlock(&self) -> io::Result<()> {
-        self.on_worker(fs::File::unlock).await
+        let locks = self.handle().cursor.locks();
+        self.on_worker(move |file| locks.unlock(file)).await
     }
 
     async fn wait_for(&self, kind: Kind) -> io::Result<()> {
@@ -129,15 +232,9 @@ impl File {
     /// Tries on another thread: on a network file system even a try takes its time.
     async fn try_once(&self, kind: Kind) -> Result<(), TryLockError> {
         let file = self.handle().file.clone();
-        let tried = offload(move || {
-            let tried = match kind {
-                Kind::Exclusive => file.try_lock(),
-                Kind::Shared => file.try_lock_shared(),
-            };
-            Ok(tried.map(|()| Got(Some(file))))
-        });
-        let mut got = tried.await.map_err(TryLockError::Error)??;
-        got.0 = None;
+        let locks = self.handle().cursor.locks();
+        let tried = offload(move || Ok(locks.try_lock(file, kind)));
+        tried.await.map_err(TryLockError::Error)??.keep();
         Ok(())
     }
 }
