@@ -39,10 +39,11 @@
 //! - **`into_inner`** gives the stream back and loses nothing: bytes that were received but not read come first in its next
 //!   read, and writes to it begin after those that the adapter accepted.
 //!
-//! # Other streams
+//! # Which streams
 //!
-//! An adapter takes what implements [`PollRead`] or [`PollWrite`] (a half needs only one of them). For a type of your own,
-//! make [`PolledRead`] and [`PolledWrite`] out of closures that begin a read and a write.
+//! An adapter takes what implements [`PollRead`] or [`PollWrite`] (a half needs only one of them): TCP and Unix streams, their
+//! halves, pipes, those of a child, the standard streams, and references to any of them. For a type of your own, make
+//! [`PolledRead`] and [`PolledWrite`] out of closures that begin a read and a write.
 
 mod adapter;
 mod background;

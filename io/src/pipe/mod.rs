@@ -3,6 +3,7 @@
 //! Their ends are in non-blocking mode, so that neither a backend that tries system calls nor an older kernel, which has a
 //! thread of its own wait for each read of a blocking one, is held up. The mode belongs to one end of a pipe alone.
 
+mod polled;
 mod read;
 mod write;
 
@@ -235,18 +236,23 @@ impl PipeWriter {
     ///
     /// Strict: nothing has happened if it is dropped before it is ready.
     pub async fn shutdown(&self) -> io::Result<()> {
-        let mut turn = Turn::new(&self.pipe, Direction::Write);
-        poll_fn(|cx| turn.poll(cx)).await;
-        // The number stays taken, by the end of a pipe that nobody reads.
-        let (_, broken) = io::pipe()?;
-        nonblocking(&broken)?;
-        // SAFETY: no memory is passed. The descriptor of this pipe is closed by it, which nobody uses, for the turn is ours.
-        let closed = unsafe { libc::dup3(broken.as_raw_fd(), self.pipe.raw(), libc::O_CLOEXEC) };
-        if closed < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(())
+        shutdown(self.pipe.clone()).await
     }
+}
+
+/// Closes the writing end of a pipe, after the writes that have begun.
+async fn shutdown(pipe: Rc<Socket<Pipe>>) -> io::Result<()> {
+    let mut turn = Turn::new(&pipe, Direction::Write);
+    poll_fn(|cx| turn.poll(cx)).await;
+    // The number stays taken, by the end of a pipe that nobody reads.
+    let (_, broken) = io::pipe()?;
+    nonblocking(&broken)?;
+    // SAFETY: no memory is passed. The descriptor of this pipe is closed by it, which nobody uses, for the turn is ours.
+    let closed = unsafe { libc::dup3(broken.as_raw_fd(), pipe.raw(), libc::O_CLOEXEC) };
+    if closed < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 impl AsSource for PipeReader {

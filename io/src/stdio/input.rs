@@ -297,14 +297,17 @@ impl Filling<Vec<u8>> {
 
 impl<B: IoBufMut> Drop for Filling<B> {
     fn drop(&mut self) {
-        let Some(buf) = &self.buf else { return };
-        let mut state = lock(&STATE);
-        for byte in buf.as_slice()[self.start..self.start + self.filled]
-            .iter()
-            .rev()
-        {
-            state.stash.push_front(*byte);
+        if let Some(buf) = &self.buf {
+            unread(&buf.as_slice()[self.start..self.start + self.filled]);
         }
+    }
+}
+
+/// Puts bytes in front of all others.
+pub(super) fn unread(bytes: &[u8]) {
+    let mut state = lock(&STATE);
+    for byte in bytes.iter().rev() {
+        state.stash.push_front(*byte);
     }
 }
 

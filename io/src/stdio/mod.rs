@@ -16,6 +16,7 @@
 mod input;
 mod line;
 mod output;
+mod polled;
 
 use std::io;
 use std::mem::MaybeUninit;
