@@ -152,7 +152,7 @@ impl Fake {
                 }),
             }
         }
-        if self.choices.one_in(3) {
+        if self.choices.below(3) == 0 {
             self.act();
         }
         // A few times, for what is silent does not end.

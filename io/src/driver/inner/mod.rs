@@ -93,7 +93,12 @@ impl Inner {
 
     /// Whether the ring knows a request of many completions. Where it doesn't, one of a single completion has to do.
     pub(crate) fn supports(&self, request: &Request) -> bool {
-        (self.port.ring()).is_some_and(|ring| ring.supports(request))
+        match &self.port {
+            Port::Ring(ring) => ring.supports(request),
+            Port::Poller(_) => false,
+            #[cfg(any(test, fuzzing))]
+            Port::Fake(_) => true,
+        }
     }
 
     /// Hands over a request that will have many completions, all for the sink. `None`: the queue is full, and the waker will

@@ -312,3 +312,48 @@ impl fmt::Debug for BufRing {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many pages of the ring and its buffers are resident.
+    fn resident(ring: &BufRing) -> usize {
+        let len = ring.take.total_len();
+        let mut pages = vec![0_u8; len.div_ceil(4096)];
+        let start = ring.memory.as_ptr().cast();
+        // SAFETY: the kernel writes a byte for each page of the mapping.
+        let asked = unsafe { libc::mincore(start, len, pages.as_mut_ptr()) };
+        assert_eq!(asked, 0, "{}", io::Error::last_os_error());
+        pages.iter().filter(|page| **page & 1 != 0).count()
+    }
+
+    /// Receives, in the kernel's stead, so much at a time.
+    fn receive(ring: &Rc<BufRing>, len: u32) -> BufGuard {
+        let completion = ring.fill(|memory, room| {
+            let n = len.min(room);
+            // SAFETY: so much room is there.
+            unsafe { memory.write_bytes(1, n as usize) };
+            n.cast_signed()
+        });
+        // SAFETY: it was booked by `fill`, and is taken once.
+        unsafe { ring.clone().lend(completion) }.expect("bytes")
+    }
+
+    /// Where transparent huge pages are on for everything, a touched page is 512 of them.
+    #[test]
+    fn only_what_serves_at_a_time_is_resident() {
+        let ring = BufRing::new(Take::Piecewise).expect("memory");
+        let all = ring.take.total_len() / 4096;
+        assert!(resident(&ring) <= 512, "nothing was received");
+        // Twice as much as all buffers hold, a few messages at a time.
+        let mut kept = std::collections::VecDeque::new();
+        for _ in 0..32_000 {
+            kept.push_back(receive(&ring, 1024));
+            if kept.len() > 10 {
+                kept.pop_front();
+            }
+        }
+        assert!(resident(&ring) < all / 3, "{} of {all}", resident(&ring));
+    }
+}

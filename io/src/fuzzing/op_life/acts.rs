@@ -1,11 +1,13 @@
 //! The operations of a history: those of stream sockets, each telling the truth what came of it.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
+
+use futures_core::Stream as _;
 
 use super::truth::{Truth, Written};
 use super::{Handle, History};
@@ -17,8 +19,8 @@ use crate::lane::{Direction, Turn};
 use crate::op::{Op, Operation, Prepare, Step};
 use crate::socket::Socket;
 use crate::stream::{
-    Goal, Part, Receive, ReceiveLent, ReceiveToEnd, ReceiveVectored, SendBuf, SendVectored, Stream,
-    Whole,
+    Goal, Part, Receive, ReceiveLent, ReceiveToEnd, ReceiveVectored, RecvStream, SendBuf,
+    SendVectored, Stream, Whole,
 };
 
 /// An operation under way.
@@ -81,6 +83,23 @@ impl History {
             match Op::new(ReceiveLent::new(&socket)).await {
                 Ok(guard) => truth.lent(guard, socket.raw(), keep),
                 Err(error) => truth.ended(socket.raw(), &Err(error), 0),
+            }
+        }
+    }
+
+    /// Receives a few times, from a flow that is dropped then.
+    pub(super) fn receive_many(&self, socket: Handle) -> impl Future<Output = ()> + use<> {
+        let truth = self.truth.clone();
+        let keep = self.choices.one_in(3);
+        let count = 1 + self.choices.below(30);
+        async move {
+            let mut stream = RecvStream::new(&socket);
+            for _ in 0..count {
+                match poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await {
+                    Some(Ok(guard)) => truth.lent(guard, socket.raw(), keep),
+                    Some(Err(error)) => truth.ended(socket.raw(), &Err(error), 0),
+                    None => return,
+                }
             }
         }
     }
