@@ -258,6 +258,27 @@ fn stashed_bytes_go_first() {
 }
 
 #[test]
+fn stashed_bytes_of_a_pipe_go_first() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let (reader, writer) = pipe().expect("a pipe");
+        let mut reading = Box::pin(reader.read_exact(vec![0; 99].into_boxed_slice()));
+        assert!(poll_once(reading.as_mut()).await.is_pending());
+        writer.write_all("stashed, ").await.0.expect("room");
+        turn().await;
+        drop(reading);
+        turn().await;
+        writer.write_all("and in the pipe").await.0.expect("room");
+        drop(writer);
+        let (client, server) = pair().await;
+        let copied = copy(&mut &reader, &mut &client).await.expect("copied");
+        drop(client);
+        assert_eq!(copied, 24);
+        assert_eq!(read_rest(&server).await, b"stashed, and in the pipe");
+    });
+}
+
+#[test]
 fn nobody_who_reads_is_an_error_that_loses_nothing() {
     let _alone = alone();
     isolated("nobody_who_reads_is_an_error_that_loses_nothing", || {

@@ -11,6 +11,7 @@ use std::thread;
 use camshaft::fs::{File, OpenOptions};
 use camshaft::io::{PipeWriter, copy, pipe};
 use camshaft::net::{TcpStream, UnixStream};
+use camshaft::task::yield_now;
 use common::{
     Random, alone, isolated, os_pipe, poll_once, read_rest, runtime, standard, std_pair, turn,
 };
@@ -187,16 +188,27 @@ fn ten_megabytes_from_file_to_file() {
 fn two_copies_between_two_files_do_not_wait_for_each_other() {
     let _alone = alone();
     runtime().block_on(async {
-        let a = File::from_std(std_file("/tmp", &[1; 100_000]));
-        let b = File::from_std(std_file("/tmp", &[2; 100_000]));
-        let (a, b) = (Rc::new(a), Rc::new(b));
-        let there = camshaft::spawn({
-            let (a, b) = (a.clone(), b.clone());
-            async move { copy(&mut &*a, &mut &*b).await }
-        });
-        let back = camshaft::spawn(async move { copy(&mut &*b, &mut &*a).await });
-        there.await.expect("the task").expect("copied");
-        back.await.expect("the task").expect("copied");
+        for swapped in [false, true] {
+            let one = Rc::new(File::from_std(std_file("/tmp", &[1; 100_000])));
+            let other = Rc::new(File::from_std(std_file("/tmp", &[2; 100_000])));
+            let (a, b) = if swapped { (other, one) } else { (one, other) };
+            let start = |from: &Rc<File>, to: &Rc<File>| {
+                let (from, to) = (from.clone(), to.clone());
+                camshaft::spawn(async move { copy(&mut &*from, &mut &*to).await })
+            };
+            // Both have to wait for this one; the second in line is the one that could hold the other file meanwhile.
+            let writing = camshaft::spawn({
+                let b = b.clone();
+                async move { b.write_all(vec![3; 1 << 20]).await.0 }
+            });
+            yield_now().await;
+            let back = start(&b, &a);
+            yield_now().await;
+            let there = start(&a, &b);
+            writing.await.expect("the task").expect("written");
+            there.await.expect("the task").expect("copied");
+            back.await.expect("the task").expect("copied");
+        }
     });
 }
 

@@ -115,24 +115,47 @@ fn a_dropped_wait_loses_no_signal() {
 #[test]
 fn a_listener_outlives_its_runtime() {
     let _alone = alone();
+    for early in [true, false] {
+        let mut listener = usr1();
+        let first = runtime();
+        first.block_on(async {
+            let polled = poll_fn(|cx| Poll::Ready(listener.poll_recv(cx))).await;
+            assert!(polled.is_pending());
+            turn().await;
+        });
+        drop(first);
+        if early {
+            raise(libc::SIGUSR1);
+        }
+        runtime().block_on(async {
+            let mut next = pin!(poll_fn(|cx| Pin::new(&mut listener).poll_next(cx)));
+            if !early {
+                assert!(poll_once(next.as_mut()).await.is_pending());
+                turn().await;
+                raise(libc::SIGUSR1);
+            }
+            assert_eq!(next.await, Some(()));
+        });
+    }
+}
+
+#[test]
+fn a_listener_goes_from_one_runtime_to_another() {
+    let _alone = alone();
     let mut listener = usr1();
-    let first = runtime();
-    first.block_on(async {
+    let resting = runtime();
+    resting.block_on(async {
         assert!(poll_and_drop(listener.recv()).await.is_pending());
-        let polled = poll_fn(|cx| Poll::Ready(listener.poll_recv(cx))).await;
-        assert!(polled.is_pending());
         turn().await;
     });
-    drop(first);
-    raise(libc::SIGUSR1);
-    runtime().block_on(async { assert_eq!(listener.recv().await, Some(())) });
-    // And with nothing there when the next runtime asks.
     runtime().block_on(async {
-        let mut next = pin!(poll_fn(|cx| Pin::new(&mut listener).poll_next(cx)));
+        let mut next = pin!(listener.recv());
         assert!(poll_once(next.as_mut()).await.is_pending());
-        turn().await;
-        raise(libc::SIGUSR1);
-        assert_eq!(next.await, Some(()));
+        camshaft::spawn(async {
+            turn().await;
+            raise(libc::SIGUSR1);
+        });
+        assert_eq!(next.await, Some(()), "this runtime is told of it");
     });
 }
 
