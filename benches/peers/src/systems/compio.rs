@@ -10,6 +10,8 @@ use compio::driver::ProactorBuilder;
 use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::{TcpListener, TcpStream};
 use compio::runtime::RuntimeBuilder;
+#[cfg(feature = "hyper")]
+use cyper_core::HyperStream;
 
 use super::Runtime;
 use crate::tasks::{Sleeps, Tasks, yield_by_wake};
@@ -59,11 +61,18 @@ impl Sleeps for Compio {
 }
 
 impl Runtime for Compio {
+    const HTTP: bool = cfg!(feature = "hyper");
+
     fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
         Self::run(async move {
             let listener = TcpListener::from_std(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
+                #[cfg(feature = "hyper")]
+                if load.http {
+                    Self::detach(crate::hyper::serve(HyperStream::new_plain(stream)));
+                    continue;
+                }
                 Self::detach(echo(stream, load));
             }
         })?

@@ -9,6 +9,8 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::{LocalExecutorBuilder, Placement, timer};
+#[cfg(feature = "hyper")]
+use smol_hyper::rt::FuturesIo;
 
 use super::Runtime;
 use crate::tasks::{Sleeps, Tasks};
@@ -48,12 +50,19 @@ impl Sleeps for Glommio {
 }
 
 impl Runtime for Glommio {
+    const HTTP: bool = cfg!(feature = "hyper");
+
     fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
         Self::run(async move {
             // SAFETY: the descriptor is a listening socket that is handed over.
             let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
             loop {
                 let stream = listener.accept().await?;
+                #[cfg(feature = "hyper")]
+                if load.http {
+                    Self::detach(crate::hyper::serve(FuturesIo::new(stream)));
+                    continue;
+                }
                 Self::detach(echo(stream, load));
             }
         })?

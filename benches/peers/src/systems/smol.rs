@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
+#[cfg(feature = "hyper")]
+use smol_hyper::rt::FuturesIo;
 
 use super::Runtime;
 use crate::tasks::{Sleeps, Tasks};
@@ -48,11 +50,18 @@ impl Sleeps for Smol {
 }
 
 impl Runtime for Smol {
+    const HTTP: bool = cfg!(feature = "hyper");
+
     fn serve(listener: net::TcpListener, load: Load) -> io::Result<()> {
         Self::run(async move {
             let listener = Async::new(listener)?;
             loop {
                 let (stream, _) = listener.accept().await?;
+                #[cfg(feature = "hyper")]
+                if load.http {
+                    Self::detach(crate::hyper::serve(FuturesIo::new(stream)));
+                    continue;
+                }
                 Self::detach(echo(stream, load));
             }
         })?
