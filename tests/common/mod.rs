@@ -136,11 +136,26 @@ pub async fn poll_and_drop<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 /// Has the loop enter the kernel and reap, at least twice: what was queued before is submitted, and what the kernel could
-/// complete at once is completed.
+/// complete at once is completed, also by what this thread has sent before.
 pub async fn turn() {
+    arrive();
     for _ in 0..2 {
         drop(camshaft::fs::File::open("/dev/null").await.expect("opens"));
     }
+}
+
+/// Waits until what this thread has sent over loopback has arrived. A busy machine leaves the delivery to another thread, which
+/// goes on in the order of the sends: what is sent last arrives last.
+fn arrive() {
+    let myself = || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(socket.local_addr()?)?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        socket.send(b"last")?;
+        socket.recv(&mut [0; 4])
+    };
+    // Where there is no descriptor for a socket, what is tested is something else.
+    let _: io::Result<usize> = myself();
 }
 
 /// Turns the loop until something has come true. Hangs, and so fails, if it never does.
