@@ -6,12 +6,14 @@ mod common;
 use std::cell::Cell;
 use std::future::Future;
 use std::io::Read;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use camshaft::buf::IoBuf;
-use camshaft::net::TcpStream;
-use common::{alone, fds, half_std, poll_once, runtime, small_runtime, turn};
+use camshaft::net::{TcpStream, UnixStream};
+use common::{alone, fds, half_std, poll_once, runtime, shrink, small_runtime, turn, until};
 
 /// More than the socket buffers of both ends take.
 const LARGE: usize = 32 << 20;
@@ -243,4 +245,45 @@ fn a_stream_dropped_with_its_write_is_closed_soon() {
             assert_eq!((fds(), freed.get()), (before, 1), "{kind}");
         }
     });
+}
+
+/// The kernel's poll calls such a socket ready for ever, because its peer's end of sending is an event, too. So a write that
+/// finds no room is tried again and again; a cancellation between two of the tries finds nothing to cancel.
+#[test]
+fn a_dropped_write_ends_if_the_peer_neither_reads_nor_sends_any_more() {
+    let _alone = alone();
+    for runtime in [runtime(), small_runtime()] {
+        runtime.block_on(async {
+            for round in 0..60 {
+                let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+                shrink(&near);
+                let stream = UnixStream::from_std(near).expect("a socket");
+                let mut filling = Box::pin(stream.write_all(vec![7; 100_000]));
+                assert!(poll_once(filling.as_mut()).await.is_pending());
+                until(|| has_bytes(&far)).await;
+                far.shutdown(Shutdown::Write).expect("a socket");
+                for _ in 0..round % 20 {
+                    camshaft::task::yield_now().await;
+                }
+                if round % 3 == 1 {
+                    turn().await;
+                }
+                drop(filling);
+                // Hangs if the cancellation was in vain.
+                until(|| {
+                    let metrics = runtime.metrics();
+                    metrics.ops_submitted == metrics.ops_completed
+                })
+                .await;
+            }
+        });
+    }
+}
+
+fn has_bytes(socket: &impl AsRawFd) -> bool {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the kernel writes one integer.
+    let asked = unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    assert_eq!(asked, 0);
+    count > 0
 }

@@ -130,6 +130,17 @@ impl Key {
         Self(data)
     }
 
+    /// The user data of its cancellation.
+    pub(crate) fn cancellation(self) -> u64 {
+        self.0 | CANCELLATION
+    }
+
+    /// The operation whose cancellation has this user data.
+    #[inline]
+    pub(crate) fn of_cancellation(data: u64) -> Option<Self> {
+        (data & CANCELLATION != 0).then_some(Self(data & !CANCELLATION))
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "the low half is the slot")]
     fn slot(self) -> usize {
         self.0 as u32 as usize
@@ -155,8 +166,17 @@ enum State {
 
 struct Entry {
     serial: u32,
+    /// How many more of its cancellations may find nothing.
+    chances: u8,
     state: State,
 }
+
+/// In the user data of a cancellation: a bit that no slot has.
+const CANCELLATION: u64 = 1 << 31;
+
+/// So often an operation is cancelled again. The kernel tries one 128 times at most before it waits for it on a thread,
+/// where it is found.
+const CHANCES: u8 = 200;
 
 /// Who is to be told of a completion, outside any borrow.
 pub(crate) enum Delivery {
@@ -194,7 +214,11 @@ impl Table {
     fn insert_as(&mut self, state: State) -> Key {
         self.serial = (self.serial + 1) % SERIALS;
         let serial = self.serial;
-        let slot = self.entries.insert(Entry { serial, state });
+        let slot = self.entries.insert(Entry {
+            serial,
+            chances: CHANCES,
+            state,
+        });
         self.in_flight += 1;
         Key::new(slot, serial)
     }
@@ -319,6 +343,28 @@ impl Table {
         })
     }
 
+    /// No cancellation finds it as long as it is with a worker.
+    pub(crate) fn set_with_worker(&mut self, key: Key, is_with_worker: bool) {
+        if let Some(entry) = self.get(key) {
+            entry.chances = if is_with_worker { 0 } else { CHANCES };
+        }
+    }
+
+    /// The cancellation of an operation found nothing. Returns whether to try again: it may have been between two tries.
+    #[cold]
+    pub(crate) fn was_not_found(&mut self, key: Key) -> bool {
+        // What was sent without a copy ends when the peer has it, and no sooner.
+        let is_sent = self.sent.iter().any(|(sent, _)| *sent == key);
+        let Some(entry) = self.get(key).filter(|_| !is_sent) else {
+            return false;
+        };
+        if matches!(entry.state, State::Done(_)) || entry.chances == 0 {
+            return false;
+        }
+        entry.chances -= 1;
+        true
+    }
+
     /// The number of requests that the kernel may still be working on.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
@@ -431,5 +477,26 @@ mod tests {
             table.disown(key, Box::new(|_| ())),
             Disowned::Unknown(_)
         ));
+    }
+
+    #[test]
+    fn what_no_cancellation_finds_is_cancelled_again_unless_none_ever_will() {
+        let mut table = Table::default();
+        let key = table.insert(Waker::noop().clone());
+        assert_eq!(Key::of_cancellation(key.cancellation()), Some(key));
+        assert_eq!(Key::of_cancellation(key.user_data()), None);
+        assert!((0..128).all(|_| table.was_not_found(key)));
+        assert!(!(0..128).all(|_| table.was_not_found(key)), "for ever");
+        table.set_with_worker(key, false);
+        assert!(table.was_not_found(key));
+        table.set_with_worker(key, true);
+        assert!(!table.was_not_found(key), "with a worker");
+        let sent = table.insert(Waker::noop().clone());
+        let more = Completion::new(5, 1 << 1);
+        assert!(more.has_more() && table.complete(sent, more).is_none());
+        assert!(!table.was_not_found(sent), "until the notice");
+        let done = table.insert(Waker::noop().clone());
+        table.complete(done, completion(1));
+        assert!(!table.was_not_found(done), "it has ended");
     }
 }

@@ -21,8 +21,6 @@ use super::table::Completion;
 use crate::fuzzing::Choices;
 
 const BUFFER: u32 = 1;
-/// The user data of the driver's own cancellations.
-const IGNORED: u64 = u64::MAX;
 
 #[derive(Clone)]
 enum Stage {
@@ -141,8 +139,8 @@ impl Fake {
             match next {
                 None => break,
                 Some((user_data, Request::Cancel { target })) => {
-                    self.cancel(target);
-                    self.post(user_data, 0, 0);
+                    let errno = if self.cancel(target) { 0 } else { libc::ENOENT };
+                    self.post(user_data, -errno, 0);
                 }
                 Some((user_data, request)) => self.flying.borrow_mut().push(Flying {
                     user_data,
@@ -212,29 +210,32 @@ impl Fake {
         true
     }
 
-    /// A cancellation comes in time, or too late, or the request had ended before.
-    fn cancel(&self, target: u64) {
-        assert_ne!(target, IGNORED);
+    /// A cancellation comes in time, or too late, or the request had ended before, or is between two tries and not found.
+    fn cancel(&self, target: u64) -> bool {
         let mut flying = self.flying.borrow_mut();
         let Some(at) = flying.iter().position(|it| it.user_data == target) else {
-            return;
+            return false;
         };
+        let choice = self.choices.below(5);
+        if choice == 4 {
+            return false;
+        }
         flying[at].doomed = true;
-        match self.choices.below(4) {
-            3 => return,
+        match choice {
+            3 => {}
             2 => {
                 let mut one = flying.remove(at);
                 if self.advance(&mut one) {
                     flying.push(one);
                 }
-                return;
             }
-            _ => {}
+            _ if matches!(flying[at].stage, Stage::Sent(_)) => {}
+            _ => {
+                let one = flying.remove(at);
+                self.post(target, -libc::ECANCELED, one.buffer());
+            }
         }
-        if !matches!(flying[at].stage, Stage::Sent(_)) {
-            let one = flying.remove(at);
-            self.post(target, -libc::ECANCELED, one.buffer());
-        }
+        true
     }
 
     fn post(&self, user_data: u64, result: i32, flags: u32) {

@@ -26,8 +26,6 @@ use super::unpark::Unparker;
 use super::workers::Workers;
 use crate::fork;
 
-/// Completions of cancellations: nobody waits for them.
-const IGNORED: u64 = u64::MAX;
 /// Completions of the watch on the unparker's eventfd.
 const UNPARKED: u64 = u64::MAX - 1;
 /// How long the end of a driver waits for the kernel to let go of its memory.
@@ -49,7 +47,7 @@ pub(crate) struct Inner {
     pub(super) takers: RefCell<VecDeque<(Taker, Completion)>>,
     /// Submitters that found the queue full even after it was flushed.
     pub(super) waiters: RefCell<Vec<Waker>>,
-    /// Cancellations that found the queue full. At most one for each operation in flight.
+    /// Cancellations that wait to be queued. At most one for each operation in flight.
     pub(super) cancels: RefCell<VecDeque<Key>>,
     pub(super) lent: RefCell<Lent>,
     pub(super) unparker: Arc<Unparker>,
@@ -146,8 +144,11 @@ impl Inner {
         match pushed {
             Pushed::Taken => {}
             Pushed::Full => return false,
-            // SAFETY: the caller's promise.
-            Pushed::Unsupported => unsafe { self.workers.send(user_data, request) },
+            Pushed::Unsupported => {
+                self.table.borrow_mut().set_with_worker(key, true);
+                // SAFETY: the caller's promise.
+                unsafe { self.workers.send(user_data, request) }
+            }
         }
         self.count(|stats| stats.submitted += 1);
         if request.ends_by_itself()

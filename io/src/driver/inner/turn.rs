@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::lent::Lent;
-use super::{FLUSHES, IGNORED, Inner, Taker, UNPARKED};
+use super::{FLUSHES, Inner, Taker, UNPARKED};
 use crate::driver::backend::Pushed;
 use crate::driver::foreign::{prefetch, quietly};
 
@@ -45,22 +45,33 @@ impl Inner {
         let mut wakes = self.wakes.borrow_mut();
         let mut works = self.works.borrow_mut();
         let mut completed = 0;
-        self.port.reap(|user_data, mut completion| match user_data {
-            IGNORED => {}
-            UNPARKED => self.unparked(completion),
-            key => {
-                if completion.names_buffer() {
-                    self.book(&mut completion);
-                }
-                completed += u64::from(!completion.has_more());
-                if let Some(works) = &mut *works {
-                    works.remove(&key);
-                }
-                let delivery = table.complete(Key::from_user_data(key), completion);
-                self.put_out(delivery, &mut wakes);
+        let mut unfound = Vec::new();
+        self.port.reap(|user_data, mut completion| {
+            if user_data == UNPARKED {
+                return self.unparked(completion);
             }
+            if let Some(key) = Key::of_cancellation(user_data) {
+                if completion.is_error(libc::ENOENT) {
+                    unfound.push(key);
+                }
+                return;
+            }
+            if completion.names_buffer() {
+                self.book(&mut completion);
+            }
+            completed += u64::from(!completion.has_more());
+            if let Some(works) = &mut *works {
+                works.remove(&user_data);
+            }
+            let delivery = table.complete(Key::from_user_data(user_data), completion);
+            self.put_out(delivery, &mut wakes);
         });
         self.count(|stats| stats.completed += completed);
+        // When all that have ended are known.
+        unfound.retain(|key| table.was_not_found(*key));
+        if !unfound.is_empty() {
+            self.cancels.borrow_mut().extend(unfound);
+        }
     }
 
     /// Notes which bytes of the lent buffers a completion brought, while the order of the completions tells.
@@ -116,8 +127,11 @@ impl Inner {
         // SAFETY: REQUEST-MEMORY, which was promised when it was first submitted, holds until its completion.
         if unsafe { self.port.push(key.user_data(), request) } != Pushed::Taken {
             // SAFETY: as before. The thread comes back with the same answer, and there may be room then.
-            unsafe { self.workers.send(key.user_data(), request) };
-        } else if self.table.borrow().is_orphaned(key) {
+            return unsafe { self.workers.send(key.user_data(), request) };
+        }
+        let mut table = self.table.borrow_mut();
+        table.set_with_worker(key, false);
+        if table.is_orphaned(key) {
             // Its cancellation found nothing to cancel.
             self.cancels.borrow_mut().push_back(key);
         }
@@ -184,7 +198,7 @@ impl Inner {
                 target: key.user_data(),
             };
             // SAFETY: a cancellation describes no memory.
-            if unsafe { self.port.push(IGNORED, &request) } == Pushed::Full {
+            if unsafe { self.port.push(key.cancellation(), &request) } == Pushed::Full {
                 return false;
             }
             cancels.pop_front();
