@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::completion::Completion;
 #[cfg(any(test, fuzzing))]
 use super::fake::Fake;
 use super::poller::Poller;
 use super::request::Request;
 use super::ring::Ring;
-use super::table::Completion;
 use super::workers::Workers;
 
 /// What does the I/O.

@@ -18,6 +18,7 @@
 //! What it does not do: it knows no clock, no timers and no tasks. The loop tells it how long to wait.
 
 mod backend;
+mod completion;
 mod current;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fake;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 pub use self::backend::Backend;
 use self::backend::Port;
+pub(crate) use self::completion::Completion;
 pub use self::current::Entered;
 pub(crate) use self::current::{current, expect_current};
 #[cfg(any(test, fuzzing))]
@@ -60,7 +62,7 @@ use self::poller::Poller;
 pub(crate) use self::request::{APPEND, CURSOR, Request, transfer_len};
 use self::ring::{Ring, Shape};
 pub(crate) use self::syscall::Timespec;
-pub(crate) use self::table::{Completion, Key, Sink};
+pub(crate) use self::table::{Key, Sink};
 pub use self::unpark::Unparker;
 use self::workers::Workers;
 use crate::fork;

@@ -20,11 +20,11 @@ use std::time::Duration;
 use io_uring::{IoUring, Probe};
 
 use super::backend::Pushed;
+use super::completion::Completion;
 use super::fixed::Fixed;
 use super::ladder::{Report, Rung, explain};
 use super::request::{REQUIRED, Request, supports};
 use super::syscall::{self, Timespec, WaitArg};
-use super::table::Completion;
 
 const ENTER_GETEVENTS: u32 = 1;
 const ENTER_EXT_ARG: u32 = 1 << 3;

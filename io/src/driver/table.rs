@@ -26,83 +26,13 @@
 //! number as well, and a completion whose serial does not match is not delivered to the newcomer.
 
 use std::fmt;
-use std::io;
 use std::mem;
 use std::rc::Rc;
 use std::task::Waker;
 
 use slab::Slab;
 
-/// What the kernel said about one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Completion {
-    pub(crate) result: i32,
-    pub(crate) flags: u32,
-    /// Where the bytes lie in the lent buffers, if the kernel picked one; see [`super::lend`].
-    pub(crate) place: u32,
-}
-
-impl Completion {
-    /// The place of bytes that are in no lent buffer.
-    pub(crate) const NOWHERE: u32 = u32::MAX;
-
-    #[inline]
-    pub(crate) fn new(result: i32, flags: u32) -> Self {
-        Self {
-            result,
-            flags,
-            place: Self::NOWHERE,
-        }
-    }
-
-    /// Whether the kernel picked a buffer for it.
-    #[inline]
-    pub(crate) fn names_buffer(self) -> bool {
-        self.flags & PICKED != 0
-    }
-
-    /// The count or descriptor, or the errno as an error.
-    #[inline]
-    pub(crate) fn value(self) -> io::Result<u32> {
-        u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
-    }
-
-    /// [`Completion::value`] as a length in memory.
-    #[inline]
-    pub(crate) fn len(self) -> io::Result<usize> {
-        self.value().map(|n| n as usize)
-    }
-
-    /// Whether it is this errno.
-    #[inline]
-    pub(crate) fn is_error(self, errno: i32) -> bool {
-        self.result == -errno
-    }
-
-    /// Whether the request goes on, and will have another completion.
-    #[inline]
-    pub(crate) fn has_more(self) -> bool {
-        io_uring::cqueue::more(self.flags)
-    }
-
-    /// Whether it says that the memory of a send without a copy is free.
-    #[inline]
-    fn is_notice(self) -> bool {
-        io_uring::cqueue::notif(self.flags)
-    }
-
-    /// For a send without a copy: whether the kernel copied the memory all the same.
-    pub(crate) fn was_copied(self) -> bool {
-        self.flags & COPIED != 0
-    }
-}
-
-/// The kernel picked a buffer (`IORING_CQE_F_BUFFER`).
-const PICKED: u32 = 1;
-/// In the flags of a delivered send without a copy: it was copied. No flag of the kernel.
-const COPIED: u32 = 1 << 31;
-/// In the result of the kernel's notice: it was copied (`IORING_NOTIF_USAGE_ZC_COPIED`).
-const NOTICE_COPIED: i32 = i32::MIN;
+use super::completion::Completion;
 
 /// Receives the completion of an operation whose future is gone.
 pub(crate) type Heir = Box<dyn FnOnce(Completion)>;
@@ -277,9 +207,7 @@ impl Table {
         if completion.is_notice() {
             let first = self.sent.iter().position(|(sent, _)| *sent == key)?;
             let (_, sent) = self.sent.swap_remove(first);
-            let copied = completion.result & NOTICE_COPIED != 0;
-            let flags = if copied { COPIED } else { 0 };
-            return Some(Completion { flags, ..sent });
+            return Some(sent.with_notice(completion));
         }
         self.sent.push((key, completion));
         None

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Offload;
+use super::completion::Completion;
 use super::request::Request;
-use super::table::Completion;
 use super::unpark::Unparker;
 
 /// Where worker threads leave what became of their requests.

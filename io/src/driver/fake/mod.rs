@@ -15,9 +15,9 @@ use std::rc::Rc;
 use self::act::vectors;
 pub(crate) use self::peer::{Peer, Peers, sent_at};
 use super::backend::Pushed;
+use super::completion::Completion;
 use super::lend::{BufRing, Take};
 use super::request::Request;
-use super::table::Completion;
 use crate::fuzzing::Choices;
 
 const BUFFER: u32 = 1;

@@ -13,8 +13,9 @@ use super::{FLUSHES, Inner, Taker, UNPARKED};
 use crate::driver::backend::Pushed;
 use crate::driver::foreign::{prefetch, quietly};
 
+use crate::driver::completion::Completion;
 use crate::driver::request::Request;
-use crate::driver::table::{Completion, Delivery, Key};
+use crate::driver::table::{Delivery, Key};
 use crate::driver::workers::Outcome;
 
 impl Inner {

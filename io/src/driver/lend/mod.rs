@@ -52,7 +52,7 @@ pub use self::guard::BufGuard;
 pub(crate) use self::ledger::Ledger;
 #[cfg(not(any(test, fuzzing)))]
 use self::ledger::Ledger;
-use super::table::Completion;
+use super::completion::Completion;
 
 /// The number of buffers of a runtime; a power of two.
 const BUFFERS: u16 = 256;

@@ -34,9 +34,9 @@ use std::time::{Duration, Instant};
 use self::epoll::{EVENTS, Epoll, poll_bits};
 use self::waits::{Next, Waiting, Waits};
 use super::backend::Pushed;
+use super::completion::Completion;
 use super::lend::BufRing;
 use super::request::{Needs, Request};
-use super::table::Completion;
 use super::unpark::Unparker;
 use super::workers::Workers;
 

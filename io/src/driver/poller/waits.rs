@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
+use crate::driver::completion::Completion;
 use crate::driver::lend::BufRing;
 use crate::driver::request::{Needs, Request};
-use crate::driver::table::Completion;
 
 /// The flag of a completion that says that the socket has more (`IORING_CQE_F_SOCK_NONEMPTY`).
 const MORE_THERE: u32 = 1 << 2;
