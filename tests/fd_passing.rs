@@ -393,6 +393,10 @@ fn without_numbers_left_the_bytes_remain_and_nothing_stays_open() {
                         while !readers.iter().any(is_closed) {
                             sleep(Duration::from_millis(1)).await;
                         }
+                        drop(receiving);
+                        // Who looks leaves it to the next, with all that it says.
+                        let error = b.peek(Vec::with_capacity(8)).await.0.unwrap_err();
+                        assert!(error.to_string().contains("RLIMIT_NOFILE"), "{error}");
                     }
                     let receiving = b.recv_with_fds(Vec::with_capacity(8));
                     let (error, buf) = receiving.await;

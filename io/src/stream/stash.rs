@@ -107,9 +107,10 @@ impl Socket<Stream> {
 
 /// An error that says the same.
 fn same_error(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(errno) => io::Error::from_raw_os_error(errno),
-        None => error.kind().into(),
+    match (error.raw_os_error(), error.get_ref()) {
+        (Some(errno), _) => io::Error::from_raw_os_error(errno),
+        (None, None) => error.kind().into(),
+        (None, Some(text)) => io::Error::new(error.kind(), text.to_string()),
     }
 }
 
