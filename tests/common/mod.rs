@@ -16,9 +16,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::pin::{Pin, pin};
 use std::process::{Command, Output, exit};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -41,13 +42,21 @@ pub struct Alone {
 
 #[must_use = "the test is alone as long as this lives"]
 pub fn alone() -> Alone {
+    alone_at("")
+}
+
+/// As [`alone`], for a part of a test, which is named if it hangs.
+#[must_use = "the test is alone as long as this lives"]
+pub fn alone_at(part: &str) -> Alone {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let name = thread::current().name().unwrap_or("a test").to_owned();
+    let message = format!("{name} hangs {part}\n");
     let (done, hung) = channel();
     thread::spawn(move || {
         if hung.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("{name} hangs");
+            // Not by `eprintln`, which the harness captures, and which panics if the parent is gone: then the hang would stay.
+            drop(io::stderr().write_all(message.as_bytes()));
             exit(3);
         }
     });
@@ -232,15 +241,27 @@ pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Runs one test of this program alone in a process of its own, with more variables in its environment.
+/// Runs one test of this program alone in a process of its own, with more variables in its environment. It does not outlive
+/// this one.
 pub fn in_child(test: &str, variables: &[(&str, &str)]) -> Output {
     let program = std::env::current_exe().expect("the path of the test");
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
-        .envs(variables.iter().copied())
-        .output()
-        .expect("the test can be started")
+        .envs(variables.iter().copied());
+    // SAFETY: a system call, which may be made between `fork` and `exec`.
+    unsafe { command.pre_exec(killed_with_parent) };
+    command.output().expect("the test can be started")
+}
+
+/// Has this process killed when the thread that started it ends.
+fn killed_with_parent() -> io::Result<()> {
+    // SAFETY: no memory is passed.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Runs the body in a process of its own, and passes its failure on.
