@@ -36,7 +36,9 @@ fn epoch() -> std::time::Instant {
 /// Nanoseconds since the epoch; [`NEVER`] for what does not fit.
 pub(super) fn to_nanos(instant: std::time::Instant) -> u64 {
     let since = instant.saturating_duration_since(epoch());
-    u64::try_from(since.as_nanos()).unwrap_or(NEVER)
+    let seconds = since.as_secs().checked_mul(1_000_000_000);
+    let nanos = seconds.and_then(|it| it.checked_add(since.subsec_nanos().into()));
+    nanos.unwrap_or(NEVER)
 }
 
 pub(super) fn from_nanos(nanos: u64) -> std::time::Instant {

@@ -140,6 +140,9 @@ impl<T> Wheel<T> {
     /// together cost one.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
+        if self.is_empty() {
+            return None;
+        }
         let near = self.near.first().map_or(NEVER, |(_, min)| min);
         let far = self.far.first().map_or(NEVER, |(_, min)| min);
         let first = self.due.first().unwrap_or(NEVER).min(near).min(far);
