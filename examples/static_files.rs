@@ -20,7 +20,7 @@ use camshaft::net::TcpListener;
 use futures_lite::stream::{Stream, try_unfold};
 use http_body_util::{Either, Empty, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::CONTENT_LENGTH;
+use hyper::header::{ALLOW, CONTENT_LENGTH, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -80,7 +80,10 @@ async fn find(root: &Path, request: &Request<Incoming>) -> io::Result<Answer> {
 
 async fn answer(root: Rc<PathBuf>, request: Request<Incoming>) -> io::Result<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(refuse(StatusCode::METHOD_NOT_ALLOWED));
+        let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED);
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        refused.headers_mut().insert(ALLOW, allowed);
+        return Ok(refused);
     }
     match find(&root, &request).await {
         Ok(answer) => Ok(answer),

@@ -2,6 +2,8 @@
 //!
 //! Run it with `cargo run --example unix_echo`. It plays both sides: the server, reached by an abstract name, sends back what
 //! it reads; then it hands over an open file, and the client reads it by the descriptor that it was given.
+//!
+//! With a path it serves one client there, such as `nc -NU PATH`.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,6 +15,13 @@ use camshaft::net::{UnixListener, UnixStream};
 
 #[camshaft::main]
 async fn main() -> Result<()> {
+    if let Some(path) = std::env::args_os().nth(1) {
+        let listener = UnixListener::bind(&path)
+            .with_context(|| format!("cannot listen at {path:?}; nothing may be there yet"))?;
+        let (stream, _) = listener.accept().await?;
+        camshaft::fs::remove_file(&path).await?;
+        return serve(stream).await;
+    }
     let name = format!("camshaft-example-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(name)?;
     let listener = UnixListener::bind_addr(&address)?;

@@ -4,11 +4,15 @@
 //! the first query and then says 192.0.2.7 to whatever is asked: one sees a retry, and the answer. With `9.9.9.9:53`, say,
 //! it asks the real world.
 
+mod message;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use camshaft::net::UdpSocket;
 use camshaft::time::{Duration, timeout};
+
+use message::{addresses, query};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: u16 = 4;
@@ -58,53 +62,6 @@ async fn resolve(name: &str, server: SocketAddr) -> Result<Vec<Ipv4Addr>> {
         }
     }
     bail!("{server} does not answer")
-}
-
-/// A query for the addresses of a name (RFC 1035, section 4): a header, and one question.
-fn query(id: u16, name: &str) -> Result<Vec<u8>> {
-    let mut message = id.to_be_bytes().to_vec();
-    message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]); // recursion desired, one question
-    for label in name.trim_end_matches('.').split('.') {
-        ensure!((1..64).contains(&label.len()), "{name:?} is no name");
-        message.push(u8::try_from(label.len())?);
-        message.extend(label.bytes());
-    }
-    message.extend([0, 0, 1, 0, 1]); // the root; type A, class IN
-    Ok(message)
-}
-
-/// The addresses in an answer.
-fn addresses(answer: &[u8]) -> Result<Vec<Ipv4Addr>> {
-    let count = |at: usize| {
-        answer
-            .get(at..at + 2)
-            .map(|it| u16::from_be_bytes([it[0], it[1]]))
-    };
-    let code = answer.get(3).context("the answer is cut off")? & 15;
-    ensure!(code == 0, "the server answers with error {code}");
-    let mut at = after_name(answer, 12)? + 4;
-    let mut found = Vec::new();
-    for _ in 0..count(6).context("the answer is cut off")? {
-        let record = after_name(answer, at)?;
-        let (kind, len) = count(record).zip(count(record + 8)).context("cut off")?;
-        let data = answer.get(record + 10..record + 10 + usize::from(len));
-        if let (1, Some(&[a, b, c, d])) = (kind, data) {
-            found.push(Ipv4Addr::new(a, b, c, d));
-        }
-        at = record + 10 + usize::from(len);
-    }
-    Ok(found)
-}
-
-/// Where a name ends: after the root label, or after a pointer to a name elsewhere.
-fn after_name(answer: &[u8], mut at: usize) -> Result<usize> {
-    loop {
-        match *answer.get(at).context("the answer is cut off")? {
-            0 => return Ok(at + 1),
-            label @ 1..64 => at += 1 + usize::from(label),
-            _ => return Ok(at + 2),
-        }
-    }
 }
 
 /// A server that drops the first query and answers the others with one address.
