@@ -35,35 +35,8 @@ impl Fake {
                 len,
                 flags,
                 ..
-            } => {
-                let (result, flags) = match self.incoming(fd, len) {
-                    Incoming::Failed(errno) => (-errno, 0),
-                    Incoming::Bytes(n) => {
-                        let peek = flags & libc::MSG_PEEK != 0;
-                        self.give(fd, memory, n, peek);
-                        (n.cast_signed(), self.nonempty())
-                    }
-                };
-                self.post(one.user_data, result, flags);
-                false
-            }
-            Request::RecvMsg { fd, message, .. } => {
-                let room: usize = vectors(message).map(|it| it.iov_len).sum();
-                let result = match self.incoming(fd, u32::try_from(room).unwrap_or(u32::MAX)) {
-                    Incoming::Failed(errno) => -errno,
-                    Incoming::Bytes(n) => {
-                        let mut left = n;
-                        for vector in vectors(message) {
-                            let part = left.min(u32::try_from(vector.iov_len).unwrap_or(left));
-                            self.give(fd, vector.iov_base.cast(), part, false);
-                            left -= part;
-                        }
-                        n.cast_signed()
-                    }
-                };
-                self.post(one.user_data, result, self.nonempty());
-                false
-            }
+            } => self.receive(one, fd, memory, len, flags & libc::MSG_PEEK != 0),
+            Request::RecvMsg { fd, message, .. } => self.receive_message(one, fd, message),
             Request::RecvLent { fd, .. } => self.lend(one, fd, false),
             Request::RecvLentMany { fd, .. } => self.lend(one, fd, true),
             Request::Send {
@@ -77,20 +50,7 @@ impl Fake {
                 self.post(one.user_data, result, 0);
                 false
             }
-            Request::SendMsg { fd, message, .. } => {
-                let len: usize = vectors(message).map(|it| it.iov_len).sum();
-                let len = u32::try_from(len).unwrap_or(u32::MAX);
-                let result = self.outgoing(len, false, |n| {
-                    let mut left = n;
-                    for vector in vectors(message) {
-                        let part = left.min(u32::try_from(vector.iov_len).unwrap_or(left));
-                        self.get(fd, vector.iov_base.cast(), part);
-                        left -= part;
-                    }
-                });
-                self.post(one.user_data, result, 0);
-                false
-            }
+            Request::SendMsg { fd, message, .. } => self.send_message(one, fd, message),
             Request::SendZeroCopy {
                 fd, memory, len, ..
             } => self.send_in_place(one, fd, memory, len),
@@ -99,6 +59,42 @@ impl Fake {
                 false
             }
         }
+    }
+
+    fn receive(&self, one: &Flying, fd: RawFd, memory: *mut u8, len: u32, peek: bool) -> bool {
+        let (result, flags) = match self.incoming(fd, len) {
+            Incoming::Failed(errno) => (-errno, 0),
+            Incoming::Bytes(n) => {
+                self.give(fd, memory, n, peek);
+                (n.cast_signed(), self.nonempty())
+            }
+        };
+        self.post(one.user_data, result, flags);
+        false
+    }
+
+    fn receive_message(&self, one: &Flying, fd: RawFd, message: *const libc::msghdr) -> bool {
+        let result = match self.incoming(fd, room(message)) {
+            Incoming::Failed(errno) => -errno,
+            Incoming::Bytes(n) => {
+                for (memory, part) in parts(message, n) {
+                    self.give(fd, memory, part, false);
+                }
+                n.cast_signed()
+            }
+        };
+        self.post(one.user_data, result, self.nonempty());
+        false
+    }
+
+    fn send_message(&self, one: &Flying, fd: RawFd, message: *const libc::msghdr) -> bool {
+        let result = self.outgoing(room(message), false, |n| {
+            for (memory, part) in parts(message, n) {
+                self.get(fd, memory, part);
+            }
+        });
+        self.post(one.user_data, result, 0);
+        false
     }
 
     fn send_in_place(&self, one: &mut Flying, fd: RawFd, memory: *const u8, len: u32) -> bool {
@@ -275,6 +271,22 @@ impl Offers {
 fn copy(memory: *const u8, n: u32) -> Vec<u8> {
     // SAFETY: `n` bytes of the request's memory are valid until its last completion (REQUEST-MEMORY), and initialised.
     unsafe { std::slice::from_raw_parts(memory, n as usize) }.to_vec()
+}
+
+/// How many bytes the buffers of a message have in all.
+fn room(message: *const libc::msghdr) -> u32 {
+    let room = vectors(message).map(|it| it.iov_len).sum::<usize>();
+    u32::try_from(room).unwrap_or(u32::MAX)
+}
+
+/// Where the first `n` bytes of a message lie.
+fn parts(message: *const libc::msghdr, n: u32) -> impl Iterator<Item = (*mut u8, u32)> {
+    let mut left = n;
+    vectors(message).map(move |it| {
+        let part = left.min(u32::try_from(it.iov_len).unwrap_or(left));
+        left -= part;
+        (it.iov_base.cast(), part)
+    })
 }
 
 /// The list of buffers of a message.

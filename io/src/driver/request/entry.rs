@@ -26,6 +26,52 @@ struct Sqe {
     pad: u64,
 }
 
+impl Sqe {
+    #[inline(always)]
+    fn new(opcode: u8, fd: i32) -> Self {
+        Self {
+            opcode,
+            fd,
+            ..Self::default()
+        }
+    }
+
+    /// What lies there, so long: bytes, or elements of an array.
+    #[inline(always)]
+    fn memory<T>(mut self, start: *const T, len: u32) -> Self {
+        (self.address, self.len) = (start as u64, len);
+        self
+    }
+
+    /// The field that holds a place in a file, or a second address.
+    #[inline(always)]
+    fn offset(mut self, offset: u64) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// The flags of the operation itself.
+    #[inline(always)]
+    fn op_flags(mut self, flags: u32) -> Self {
+        self.op_flags = flags;
+        self
+    }
+
+    /// The flags that io_uring adds to the operation.
+    #[inline(always)]
+    fn ring_flags(mut self, flags: u16) -> Self {
+        self.ioprio = flags;
+        self
+    }
+
+    /// The memory is a buffer of this group.
+    #[inline(always)]
+    fn lent(mut self, group: u16) -> Self {
+        (self.flags, self.buffer) = (code::SQE_BUFFER_SELECT, group);
+        self
+    }
+}
+
 const _: () = assert!(size_of::<Sqe>() == 64 && size_of::<squeue::Entry>() == 64);
 const _: () = assert!(align_of::<Sqe>() == align_of::<squeue::Entry>());
 
@@ -163,70 +209,45 @@ impl Request {
                 len,
                 flags,
                 wait_first,
-            } => Sqe {
-                opcode: code::RECV,
-                fd,
-                ioprio: first(wait_first),
-                address: memory as u64,
-                len,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::RECV, fd)
+                .memory(memory, len)
+                .op_flags(bits(flags))
+                .ring_flags(first(wait_first)),
             Self::RecvLent {
                 fd,
                 group,
                 wait_first,
-            } => Sqe {
-                opcode: code::RECV,
-                flags: code::SQE_BUFFER_SELECT,
-                fd,
-                ioprio: first(wait_first),
-                buffer: group,
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::RECV, fd)
+                .lent(group)
+                .ring_flags(first(wait_first)),
             Self::Send {
                 fd,
                 memory,
                 len,
                 flags,
-            } => Sqe {
-                opcode: code::SEND,
-                fd,
-                address: memory as u64,
-                len,
-                op_flags: bits(flags | libc::MSG_NOSIGNAL),
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::SEND, fd)
+                .memory(memory, len)
+                .op_flags(bits(flags | libc::MSG_NOSIGNAL)),
             Self::Read {
                 fd,
                 memory,
                 len,
                 offset,
                 flags,
-            } => Sqe {
-                opcode: code::READ,
-                fd,
-                address: memory as u64,
-                len,
-                offset,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::READ, fd)
+                .memory(memory, len)
+                .offset(offset)
+                .op_flags(bits(flags)),
             Self::Write {
                 fd,
                 memory,
                 len,
                 offset,
                 flags,
-            } => Sqe {
-                opcode: code::WRITE,
-                fd,
-                address: memory as u64,
-                len,
-                offset,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::WRITE, fd)
+                .memory(memory, len)
+                .offset(offset)
+                .op_flags(bits(flags)),
             _ => self.socket_fields(first),
         }
     }
@@ -234,85 +255,41 @@ impl Request {
     /// The requests on sockets that are not made for every transfer.
     fn socket_fields(&self, first: impl Fn(bool) -> u16) -> Sqe {
         match *self {
-            Self::RecvLentMany { fd, group } => Sqe {
-                opcode: code::RECV,
-                flags: code::SQE_BUFFER_SELECT,
-                fd,
-                ioprio: code::RECV_MULTISHOT,
-                buffer: group,
-                ..Sqe::default()
-            },
+            Self::RecvLentMany { fd, group } => Sqe::new(code::RECV, fd)
+                .lent(group)
+                .ring_flags(code::RECV_MULTISHOT),
             Self::RecvMsg {
                 fd,
                 message,
                 flags,
                 wait_first,
-            } => Sqe {
-                opcode: code::RECVMSG,
-                fd,
-                ioprio: first(wait_first),
-                address: message as u64,
-                len: 1,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::RECVMSG, fd)
+                .memory(message, 1)
+                .op_flags(bits(flags))
+                .ring_flags(first(wait_first)),
             Self::SendZeroCopy {
                 fd,
                 memory,
                 len,
                 flags,
-            } => Sqe {
-                opcode: code::SEND_ZC,
-                fd,
-                ioprio: code::SEND_ZC_REPORT_USAGE,
-                address: memory as u64,
-                len,
-                op_flags: bits(flags | libc::MSG_NOSIGNAL),
-                ..Sqe::default()
-            },
-            Self::SendMsg { fd, message, flags } => Sqe {
-                opcode: code::SENDMSG,
-                fd,
-                address: message as u64,
-                len: 1,
-                op_flags: bits(flags | libc::MSG_NOSIGNAL),
-                ..Sqe::default()
-            },
-            Self::Accept { fd, address, len } => Sqe {
-                opcode: code::ACCEPT,
-                fd,
-                address: address as u64,
-                offset: len as u64,
-                op_flags: bits(libc::SOCK_CLOEXEC),
-                ..Sqe::default()
-            },
-            Self::AcceptMany { fd } => Sqe {
-                opcode: code::ACCEPT,
-                fd,
-                ioprio: code::ACCEPT_MULTISHOT,
-                op_flags: bits(libc::SOCK_CLOEXEC),
-                ..Sqe::default()
-            },
-            Self::Connect { fd, address, len } => Sqe {
-                opcode: code::CONNECT,
-                fd,
-                address: address as u64,
-                offset: u64::from(len),
-                ..Sqe::default()
-            },
-            Self::ReadVectored { .. }
-            | Self::WriteVectored { .. }
-            | Self::Open { .. }
-            | Self::Sync { .. }
-            | Self::Allocate { .. }
-            | Self::Truncate { .. } => self.file_fields(),
-            Self::Status { .. }
-            | Self::Rename { .. }
-            | Self::Remove { .. }
-            | Self::MakeDir { .. }
-            | Self::SymbolicLink { .. }
-            | Self::HardLink { .. } => self.path_fields(),
-            _ => self.other_fields(),
+            } => Sqe::new(code::SEND_ZC, fd)
+                .memory(memory, len)
+                .op_flags(bits(flags | libc::MSG_NOSIGNAL))
+                .ring_flags(code::SEND_ZC_REPORT_USAGE),
+            Self::SendMsg { fd, message, flags } => Sqe::new(code::SENDMSG, fd)
+                .memory(message, 1)
+                .op_flags(bits(flags | libc::MSG_NOSIGNAL)),
+            Self::Accept { fd, address, len } => Sqe::new(code::ACCEPT, fd)
+                .memory(address, 0)
+                .offset(len as u64)
+                .op_flags(bits(libc::SOCK_CLOEXEC)),
+            Self::AcceptMany { fd } => Sqe::new(code::ACCEPT, fd)
+                .op_flags(bits(libc::SOCK_CLOEXEC))
+                .ring_flags(code::ACCEPT_MULTISHOT),
+            Self::Connect { fd, address, len } => Sqe::new(code::CONNECT, fd)
+                .memory(address, 0)
+                .offset(len.into()),
+            _ => self.file_fields(),
         }
     }
 
@@ -324,156 +301,87 @@ impl Request {
                 count,
                 offset,
                 flags,
-            } => Sqe {
-                opcode: code::READV,
-                fd,
-                address: vectors as u64,
-                len: count,
-                offset,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::READV, fd)
+                .memory(vectors, count)
+                .offset(offset)
+                .op_flags(bits(flags)),
             Self::WriteVectored {
                 fd,
                 vectors,
                 count,
                 offset,
                 flags,
-            } => Sqe {
-                opcode: code::WRITEV,
-                fd,
-                address: vectors as u64,
-                len: count,
-                offset,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
-            Self::Open { path, flags, mode } => Sqe {
-                opcode: code::OPENAT,
-                fd: libc::AT_FDCWD,
-                address: path as u64,
-                len: mode,
-                op_flags: bits(flags | libc::O_CLOEXEC),
-                ..Sqe::default()
-            },
-            Self::Sync { fd, data_only } => Sqe {
-                opcode: code::FSYNC,
-                fd,
-                op_flags: u32::from(data_only) * code::FSYNC_DATASYNC,
-                ..Sqe::default()
-            },
+            } => Sqe::new(code::WRITEV, fd)
+                .memory(vectors, count)
+                .offset(offset)
+                .op_flags(bits(flags)),
+            Self::Sync { fd, data_only } => {
+                Sqe::new(code::FSYNC, fd).op_flags(u32::from(data_only) * code::FSYNC_DATASYNC)
+            }
+            // The kernel reads the length from the field of the address.
             Self::Allocate {
                 fd,
                 mode,
                 offset,
                 len,
             } => Sqe {
-                opcode: code::FALLOCATE,
-                fd,
-                offset,
                 address: len,
                 len: bits(mode),
-                ..Sqe::default()
+                ..Sqe::new(code::FALLOCATE, fd).offset(offset)
             },
-            Self::Truncate { fd, len } => Sqe {
-                opcode: code::FTRUNCATE,
-                fd,
-                offset: len,
-                ..Sqe::default()
-            },
-            _ => unreachable!("not a request on an open file: {self:?}"),
+            Self::Truncate { fd, len } => Sqe::new(code::FTRUNCATE, fd).offset(len),
+            _ => self.path_fields(),
         }
     }
 
     fn path_fields(&self) -> Sqe {
-        let here = bits(libc::AT_FDCWD);
+        const HERE: c_int = libc::AT_FDCWD;
         match *self {
+            Self::Open { path, flags, mode } => Sqe::new(code::OPENAT, HERE)
+                .memory(path, mode)
+                .op_flags(bits(flags | libc::O_CLOEXEC)),
             Self::Status {
                 directory,
                 path,
                 flags,
                 mask,
                 status,
-            } => Sqe {
-                opcode: code::STATX,
-                fd: directory,
-                address: path as u64,
-                len: mask,
-                offset: status as u64,
-                op_flags: bits(flags),
-                ..Sqe::default()
-            },
-            Self::Rename { from, to, flags } => Sqe {
-                opcode: code::RENAMEAT,
-                fd: libc::AT_FDCWD,
-                address: from as u64,
-                len: here,
-                offset: to as u64,
-                op_flags: flags,
-                ..Sqe::default()
-            },
-            Self::Remove { path, directory } => Sqe {
-                opcode: code::UNLINKAT,
-                fd: libc::AT_FDCWD,
-                address: path as u64,
-                op_flags: u32::from(directory) * bits(libc::AT_REMOVEDIR),
-                ..Sqe::default()
-            },
-            Self::MakeDir { path, mode } => Sqe {
-                opcode: code::MKDIRAT,
-                fd: libc::AT_FDCWD,
-                address: path as u64,
-                len: mode,
-                ..Sqe::default()
-            },
-            Self::SymbolicLink { target, path } => Sqe {
-                opcode: code::SYMLINKAT,
-                fd: libc::AT_FDCWD,
-                address: target as u64,
-                offset: path as u64,
-                ..Sqe::default()
-            },
-            Self::HardLink { from, to } => Sqe {
-                opcode: code::LINKAT,
-                fd: libc::AT_FDCWD,
-                address: from as u64,
-                len: here,
-                offset: to as u64,
-                ..Sqe::default()
-            },
-            _ => unreachable!("not a request on a path: {self:?}"),
+            } => Sqe::new(code::STATX, directory)
+                .memory(path, mask)
+                .offset(status as u64)
+                .op_flags(bits(flags)),
+            Self::Rename { from, to, flags } => Sqe::new(code::RENAMEAT, HERE)
+                .memory(from, bits(HERE))
+                .offset(to as u64)
+                .op_flags(flags),
+            Self::Remove { path, directory } => Sqe::new(code::UNLINKAT, HERE)
+                .memory(path, 0)
+                .op_flags(u32::from(directory) * bits(libc::AT_REMOVEDIR)),
+            Self::MakeDir { path, mode } => Sqe::new(code::MKDIRAT, HERE).memory(path, mode),
+            Self::SymbolicLink { target, path } => Sqe::new(code::SYMLINKAT, HERE)
+                .memory(target, 0)
+                .offset(path as u64),
+            Self::HardLink { from, to } => Sqe::new(code::LINKAT, HERE)
+                .memory(from, bits(HERE))
+                .offset(to as u64),
+            _ => self.other_fields(),
         }
     }
 
     fn other_fields(&self) -> Sqe {
+        const NONE: c_int = -1;
         match *self {
-            Self::Poll { fd, events } => Sqe {
-                opcode: code::POLL_ADD,
-                fd,
-                op_flags: poll_mask(events),
-                ..Sqe::default()
-            },
-            Self::Pause { span } => Sqe {
-                opcode: code::TIMEOUT,
-                fd: -1,
-                address: std::ptr::from_ref(span) as u64,
-                len: 1,
-                ..Sqe::default()
-            },
+            Self::Poll { fd, events } => Sqe::new(code::POLL_ADD, fd).op_flags(poll_mask(events)),
+            Self::Pause { span } => Sqe::new(code::TIMEOUT, NONE).memory(span, 1),
             Self::Watch { fd, repeat } => Sqe {
-                opcode: code::POLL_ADD,
-                fd,
-                len: if repeat { code::POLL_ADD_MULTI } else { 0 },
-                op_flags: poll_mask(libc::POLLIN),
-                ..Sqe::default()
+                len: u32::from(repeat) * code::POLL_ADD_MULTI,
+                ..Sqe::new(code::POLL_ADD, fd).op_flags(poll_mask(libc::POLLIN))
             },
             Self::Cancel { target } => Sqe {
-                opcode: code::ASYNC_CANCEL,
-                fd: -1,
                 address: target,
-                ..Sqe::default()
+                ..Sqe::new(code::ASYNC_CANCEL, NONE)
             },
-            _ => unreachable!("encoded elsewhere: {self:?}"),
+            _ => unreachable!("not a request of a ring: {self:?}"),
         }
     }
 }
