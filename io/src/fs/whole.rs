@@ -1,6 +1,7 @@
 //! Whole files: read, written and copied by their paths.
 
-use std::io::{self, Read};
+use std::fs;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -134,11 +135,25 @@ pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u6
     loop {
         let target = to.handle().file.clone();
         let step = from
-            .on_worker(move |source| io::copy(&mut source.take(COPY_STEP), &mut &*target))
+            .on_worker(move |source| copy_step(source, &target))
             .await?;
         copied += step;
         if step < COPY_STEP {
             return Ok(copied);
+        }
+    }
+}
+
+/// Copies up to [`COPY_STEP`] bytes, and fewer only at the end. What was copied before a signal came stays copied: both files
+/// are then that much further.
+fn copy_step(mut source: &fs::File, mut target: &fs::File) -> io::Result<u64> {
+    let start = source.stream_position()?;
+    loop {
+        let copied = source.stream_position()? - start;
+        match io::copy(&mut source.take(COPY_STEP - copied), &mut target) {
+            Ok(rest) => return Ok(copied + rest),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
