@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use camshaft::fs::File;
 use camshaft::task::JoinSet;
-use common::{alone, half_std, pair, poll_once, read_rest, runtime, turn};
+use common::{alone, half_std, pair, poll_once, read_exactly, read_rest, runtime, turn};
 use socket2::SockRef;
 
 fn room(len: usize) -> Vec<u8> {
@@ -92,7 +94,7 @@ fn writes_at_once_do_not_mix_their_bytes() {
             let mut all = Vec::new();
             peer.read_to_end(&mut all).map(|_| all)
         });
-        let stream = std::rc::Rc::new(stream);
+        let stream = Rc::new(stream);
         let mut writers = JoinSet::new();
         for byte in *b"abc" {
             let stream = stream.clone();
@@ -178,5 +180,41 @@ fn an_offset_that_would_mean_the_cursor_is_refused() {
         let (result, buf) = file.read_at(room(8), u64::MAX).await;
         assert_eq!(result.expect_err("refused").kind(), ErrorKind::InvalidInput);
         assert!(buf.is_empty());
+    });
+}
+
+#[test]
+fn a_hundred_thousand_in_line_are_dropped_at_once() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let (mut client, server) = half_std();
+        for backwards in [false, true] {
+            let reading = || Box::pin(server.read(Vec::with_capacity(1)));
+            let mut line: VecDeque<_> = (0..100_000).map(|_| reading()).collect();
+            for read in &mut line {
+                assert!(poll_once(read.as_mut()).await.is_pending());
+            }
+            // Who is in front passes the lane on to the next, who is about to go as well.
+            while !line.is_empty() {
+                drop(if backwards {
+                    line.pop_back()
+                } else {
+                    line.pop_front()
+                });
+            }
+            client.write_all(b"x").expect("sent");
+            assert_eq!(read_exactly(&server, 1).await, b"x");
+        }
+        // The same as tasks that are aborted, each of which is woken by the one before.
+        let server = Rc::new(server);
+        let mut tasks = JoinSet::new();
+        for _ in 0..100_000 {
+            let server = server.clone();
+            tasks.spawn(async move { drop(server.read(Vec::with_capacity(1)).await) });
+        }
+        turn().await;
+        tasks.shutdown().await;
+        client.write_all(b"y").expect("sent");
+        assert_eq!(read_exactly(&server, 1).await, b"y");
     });
 }

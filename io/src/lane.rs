@@ -52,6 +52,16 @@ pub(crate) struct Lane {
     queue: Cell<Option<Box<Queue>>>,
 }
 
+impl Queue {
+    /// The place of a ticket. They are given out in order, so it is found by halving; they may wrap around.
+    fn place(&self, ticket: u32) -> Option<usize> {
+        let (first, _) = self.waiting.front()?;
+        let distance = |it: u32| it.wrapping_sub(*first);
+        let found = (self.waiting).binary_search_by_key(&distance(ticket), |(it, _)| distance(*it));
+        found.ok()
+    }
+}
+
 impl Lane {
     /// Whether nobody holds the lane.
     #[inline]
@@ -110,8 +120,8 @@ impl Lane {
     /// Exchanges the waker of a ticket, and returns the old one.
     fn update(&self, ticket: u32, waker: Waker) -> Option<Waker> {
         self.with_queue(|queue| {
-            let mut waiting = queue.waiting.iter_mut();
-            let (_, known) = waiting.find(|(waiting, _)| *waiting == ticket)?;
+            let place = queue.place(ticket)?;
+            let (_, known) = queue.waiting.get_mut(place)?;
             Some(mem::replace(known, waker))
         })
     }
@@ -119,8 +129,7 @@ impl Lane {
     /// Gives up a place in line.
     fn leave(&self, ticket: u32) {
         let left = self.with_queue(|queue| {
-            let mut waiting = queue.waiting.iter();
-            let place = waiting.position(|(waiting, _)| *waiting == ticket)?;
+            let place = queue.place(ticket)?;
             queue.waiting.remove(place)
         });
         drop(left);
@@ -320,6 +329,28 @@ mod tests {
         assert_eq!(c.wakes(), 0);
         drop(a);
         assert!(c.poll());
+    }
+
+    #[test]
+    fn everybody_is_found_when_tickets_wrap_around() {
+        let socket: Rc<Pair> = Rc::default();
+        socket.0[0].tickets.set(u32::MAX - 2);
+        let [mut a, mut b, mut c, mut d, mut e, mut f] = [(); 6].map(|()| Party::new(&socket));
+        assert!(a.poll());
+        assert!(
+            ![&mut b, &mut c, &mut d, &mut e, &mut f]
+                .into_iter()
+                .any(Party::poll)
+        );
+        drop(e);
+        drop(c);
+        drop(a);
+        assert!(!d.poll() && !f.poll() && b.poll());
+        drop(b);
+        assert_eq!((d.wakes(), f.wakes()), (1, 0));
+        assert!(!f.poll() && d.poll());
+        drop(d);
+        assert!(f.poll());
     }
 
     impl Holder for Cell<u32> {
