@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::thread::JoinHandle;
 
 use camshaft::net::TcpStream;
-use common::{alone, half_std, poll_once, runtime, small_runtime, turn};
+use common::{alone, fds, half_std, poll_once, runtime, small_runtime, turn};
 
 fn pattern(len: usize, seed: usize) -> Vec<u8> {
     let period: Vec<u8> = (0..251_u8).cycle().skip(seed % 251).take(251).collect();
@@ -139,4 +139,27 @@ fn one_in_flight_at_teardown_sent_a_prefix() {
     drop(runtime);
     let bytes = reader.join().unwrap();
     assert!(bytes == pattern(bytes.len(), 2));
+}
+
+/// Its memory is in use until the peer has taken everything. Who does not read holds up neither the end of the runtime nor the
+/// close of the connection; and what he reads later is what was sent.
+#[test]
+fn one_whose_peer_does_not_read_is_left_to_itself_at_teardown() {
+    let _alone = alone();
+    let before = fds();
+    for runtime in [runtime(), small_runtime()] {
+        let (peer, stream) = half_std();
+        runtime.spawn(async move {
+            let stream: TcpStream = stream;
+            drop(stream.write_all_zero_copy(pattern(64 << 20, 3)).await);
+        });
+        runtime.block_on(turn());
+        drop(runtime);
+        // Hangs if the connection is not closed.
+        let bytes = read_all(peer).join().unwrap();
+        assert!(bytes == pattern(bytes.len(), 3));
+    }
+    while fds() > before {
+        std::thread::yield_now();
+    }
 }

@@ -67,6 +67,20 @@ impl Completion {
         Self { flags, ..self }
     }
 
+    /// The first completion of a send without a copy whose notice is not waited for any longer.
+    pub(super) fn without_notice(self) -> Self {
+        Self {
+            flags: KEPT,
+            ..self
+        }
+    }
+
+    /// Whether the kernel may use the memory of the request for ever: it must never be freed.
+    #[inline]
+    pub(crate) fn keeps_memory(self) -> bool {
+        self.flags & KEPT != 0
+    }
+
     /// For a send without a copy: whether the kernel copied the memory all the same.
     pub(crate) fn was_copied(self) -> bool {
         self.flags & COPIED != 0
@@ -77,5 +91,7 @@ impl Completion {
 const PICKED: u32 = 1;
 /// In the flags of a delivered send without a copy: it was copied. No flag of the kernel.
 const COPIED: u32 = 1 << 31;
+/// In the flags of one whose notice has not come. No flag of the kernel.
+const KEPT: u32 = 1 << 30;
 /// In the result of the kernel's notice: it was copied (`IORING_NOTIF_USAGE_ZC_COPIED`).
 const NOTICE_COPIED: i32 = i32::MIN;

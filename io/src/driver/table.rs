@@ -213,6 +213,19 @@ impl Table {
         None
     }
 
+    /// Waits no longer for the notices of orphaned sends without a copy: their heirs are to keep the memory for ever.
+    pub(crate) fn give_up_notices(&mut self) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        for (key, completion) in mem::take(&mut self.sent) {
+            if self.is_orphaned(key) {
+                deliveries.extend(self.complete(key, completion.without_notice()));
+            } else {
+                self.sent.push((key, completion));
+            }
+        }
+        deliveries
+    }
+
     /// Takes the completion if it is there. Otherwise tells whether `waker` is the one that will be called.
     #[inline]
     pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> Polled {

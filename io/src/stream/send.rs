@@ -5,6 +5,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -167,7 +168,11 @@ unsafe impl<B: IoBuf, E: Extent> Operation for SendBuf<B, E> {
         }
     }
 
-    fn inherit(self, _: Completion) {}
+    fn inherit(self, completion: Completion) {
+        if completion.keeps_memory() {
+            mem::forget(self.buf);
+        }
+    }
 }
 
 /// A send of several buffers, as far as the kernel takes them at once.

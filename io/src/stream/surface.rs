@@ -330,7 +330,8 @@ macro_rules! zero_copy {
             ///
             /// # Cancellation
             ///
-            /// Weak, as [`write`](Self::write). The buffer is freed when the kernel is done with it.
+            /// Weak, as [`write`](Self::write). The buffer is freed when the kernel is done with it; if the peer has not
+            /// taken everything a second after the end of the runtime began, it is leaked.
             pub fn send_zero_copy<B: $crate::buf::IoBuf>(
                 &self,
                 buf: B,
@@ -351,7 +352,8 @@ macro_rules! zero_copy {
             ///
             /// # Cancellation
             ///
-            /// Weak, as [`write`](Self::write). The buffer is freed when the kernel is done with it.
+            /// Weak, as [`write`](Self::write). The buffer is freed when the kernel is done with it; if the peer has not
+            /// taken everything a second after the end of the runtime began, it is leaked.
             pub fn write_all_zero_copy<B: $crate::buf::IoBuf>(
                 &self,
                 buf: B,

@@ -6,7 +6,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::lent::Lent;
-use super::{DRAIN_LIMIT, Inner};
+use super::{DRAIN_LIMIT, Inner, NOTICE_LIMIT};
 use crate::driver::lend::BufRing;
 
 impl Inner {
@@ -22,6 +22,9 @@ impl Inner {
             drop(self.cancels.replace(keys));
             let waited = self.submit_and_wait(true, Some(Duration::from_millis(50)));
             self.inherit();
+            if begin.elapsed() > NOTICE_LIMIT {
+                self.give_up_notices();
+            }
             if waited.is_err() || begin.elapsed() > DRAIN_LIMIT {
                 self.report_leak();
                 return false;
@@ -39,6 +42,25 @@ impl Inner {
         }
         self.wake();
         true
+    }
+
+    /// The memory of a send without a copy is in use until its peer has taken everything. Who does not read may hold up
+    /// neither the end nor the close of the connection.
+    #[cold]
+    fn give_up_notices(&self) {
+        let deliveries = self.table.borrow_mut().give_up_notices();
+        if deliveries.is_empty() {
+            return;
+        }
+        eprintln!(
+            "camshaft: the peers of {} sends without a copy have not taken everything at shutdown; their buffers are leaked",
+            deliveries.len()
+        );
+        for delivery in deliveries {
+            self.count(|stats| stats.completed += 1);
+            self.put_out(Some(delivery), &mut self.wakes.borrow_mut());
+        }
+        self.inherit();
     }
 
     #[cold]

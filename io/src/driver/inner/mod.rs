@@ -31,6 +31,8 @@ use crate::fork;
 const UNPARKED: u64 = u64::MAX - 1;
 /// How long the end of a driver waits for the kernel to let go of its memory.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long it waits for peers to take what was sent without a copy.
+const NOTICE_LIMIT: Duration = Duration::from_secs(1);
 /// How often a full queue is handed to the kernel before the submitter has to wait for its turn.
 const FLUSHES: usize = 2;
 

@@ -84,7 +84,7 @@ impl Inner {
 
     /// Puts into the outbox whom a completion concerns.
     #[inline(always)]
-    fn put_out(&self, delivery: Option<Delivery>, wakes: &mut VecDeque<Waker>) {
+    pub(super) fn put_out(&self, delivery: Option<Delivery>, wakes: &mut VecDeque<Waker>) {
         let (taker, completion) = match delivery {
             None => return,
             Some(Delivery::Wake(waker)) => {
