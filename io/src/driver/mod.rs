@@ -33,6 +33,7 @@ mod ring;
 mod syscall;
 mod table;
 mod unpark;
+mod waiters;
 mod workers;
 
 use std::cell::{Cell, RefCell};

@@ -24,6 +24,7 @@ use super::ladder::Report;
 use super::request::Request;
 use super::table::{Disowned, Heir, Key, Polled, Sink, Table};
 use super::unpark::Unparker;
+use super::waiters::Waiters;
 use super::workers::Workers;
 use crate::fork;
 
@@ -49,7 +50,7 @@ pub(crate) struct Inner {
     pub(super) wakes: RefCell<VecDeque<Waker>>,
     pub(super) takers: RefCell<VecDeque<(Taker, Completion)>>,
     /// Submitters that found the queue full even after it was flushed.
-    pub(super) waiters: RefCell<Vec<Waker>>,
+    pub(super) waiters: RefCell<Waiters>,
     /// Cancellations that wait to be queued. At most one for each operation in flight.
     pub(super) cancels: RefCell<VecDeque<Key>>,
     pub(super) lent: RefCell<Lent>,
@@ -88,7 +89,9 @@ impl Inner {
             return Poll::Ready(key);
         }
         let waker = self.table.borrow_mut().retract(key);
-        self.waiters.borrow_mut().extend(waker);
+        waker
+            .into_iter()
+            .for_each(|waker| self.wait_for_room(waker));
         Poll::Pending
     }
 
@@ -120,7 +123,7 @@ impl Inner {
             return Some(key);
         }
         self.table.borrow_mut().retract(key);
-        self.waiters.borrow_mut().push(cx.waker().clone());
+        self.wait_for_room(cx.waker().clone());
         None
     }
 
@@ -129,6 +132,14 @@ impl Inner {
         if self.table.borrow().is_flowing(key) {
             self.cancels.borrow_mut().push_back(key);
         }
+    }
+
+    /// Has a submitter called when there is room. Who is known already is not kept twice.
+    #[cold]
+    fn wait_for_room(&self, waker: Waker) {
+        let known = self.waiters.borrow_mut().add(waker);
+        // Outside of the borrow.
+        drop(known);
     }
 
     /// # Safety

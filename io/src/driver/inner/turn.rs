@@ -163,7 +163,7 @@ impl Inner {
         }
         if !self.waiters.borrow().is_empty() && self.port.queued() < self.port.capacity() {
             let waiters = mem::take(&mut *self.waiters.borrow_mut());
-            self.wakes.borrow_mut().extend(waiters);
+            self.wakes.borrow_mut().extend(waiters.into_wakers());
             loop {
                 let next = self.wakes.borrow_mut().pop_front();
                 let Some(waker) = next else { break };
