@@ -44,6 +44,9 @@
 //! Any future may be dropped at any await. No memory is freed that the kernel still uses, and nothing is lost: bytes that a
 //! dropped read received, and connections that a dropped accept took, come first in the next one. Every future here says
 //! under `# Cancellation` what its drop does.
+//!
+//! Forgetting a future ([`std::mem::forget`]) is sound, and no drop: it keeps its buffer for ever, and its turn, so that
+//! whatever else wants to go the same way on its socket waits for ever.
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 

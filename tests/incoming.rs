@@ -361,3 +361,18 @@ fn a_listener_with_prefetched_connections_does_not_become_one_of_std() {
         listener.into_std().expect("nothing is stashed");
     });
 }
+
+#[test]
+fn a_forgotten_stream_that_nobody_waits_for_makes_way() {
+    let _alone = alone();
+    runtime().block_on(async {
+        let (listener, address) = listener().await;
+        let first = connect(address);
+        let mut incoming = listener.incoming();
+        assert_eq!(peer(next(&mut incoming).await), name(&first));
+        std::mem::forget(incoming);
+        let clients = [connect(address), connect(address)];
+        // Hangs if the stream keeps its turn.
+        all_arrive(&listener, &clients).await;
+    });
+}

@@ -15,6 +15,9 @@
 //!
 //! Dropping the future of an operation never loses data and never frees memory that the kernel still uses. What a
 //! dropped receive or accept brought is kept on the socket for the next one. See the `# Cancellation` section of each.
+//!
+//! Forgetting a future ([`std::mem::forget`]) is sound, and no drop: it keeps its buffer for ever, and its turn, so that
+//! whatever else wants to go the same way on its socket waits for ever.
 
 mod async_fd;
 pub mod buf;
