@@ -22,6 +22,7 @@
 mod async_fd;
 pub mod buf;
 mod copy;
+mod descriptor;
 pub mod driver;
 mod flow;
 mod fork;
@@ -35,6 +36,7 @@ mod message;
 pub mod net;
 mod offload;
 mod op;
+mod pause;
 mod pipe;
 pub mod poll;
 pub mod process;

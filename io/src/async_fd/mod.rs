@@ -4,10 +4,11 @@ mod interest;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 pub use self::interest::{Interest, Ready};
+use crate::descriptor;
 use crate::driver;
 use crate::readiness::{give_way, wait};
 
@@ -302,13 +303,7 @@ impl std::error::Error for TryIoError {}
 
 /// Asks epoll, which refuses what has no readiness. The ring would report such a descriptor as always ready.
 fn check_pollable(fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: no memory is passed.
-    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    if epoll < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+    let epoll = descriptor::epoll()?;
     let mut event = libc::epoll_event { events: 0, u64: 0 };
     let (epoll, fd) = (epoll.as_raw_fd(), fd.as_raw_fd());
     // SAFETY: the kernel reads one event.

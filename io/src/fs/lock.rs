@@ -5,8 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::File;
-use super::pause::Pauses;
 use crate::offload::offload;
+use crate::pause::Pauses;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -219,7 +219,7 @@ impl File {
     }
 
     async fn wait_for(&self, kind: Kind) -> io::Result<()> {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::default();
         loop {
             match self.try_once(kind).await {
                 Ok(()) => return Ok(()),

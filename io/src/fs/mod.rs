@@ -19,7 +19,6 @@ mod lock;
 mod metadata;
 mod open;
 mod path;
-mod pause;
 mod payload;
 mod raw;
 mod read_dir;

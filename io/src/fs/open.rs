@@ -9,9 +9,9 @@ use std::path::Path;
 
 use super::File;
 use super::path::{c_path, metadata};
-use super::pause::Pauses;
 use crate::driver::{Completion, Request};
 use crate::op::{Op, Operation, Step};
+use crate::pause::Pauses;
 use crate::socket::new_fd;
 
 /// How a file is to be opened: the options of [`std::fs::OpenOptions`], and those of its Unix extension.
@@ -132,7 +132,7 @@ impl OpenOptions {
         let waits = !self.read && self.custom_flags & libc::O_NONBLOCK == 0;
         async move {
             let mut operation = operation?;
-            let mut pauses = Pauses::new();
+            let mut pauses = Pauses::default();
             loop {
                 let (result, back) = Op::new(operation).await;
                 match result {

@@ -7,9 +7,9 @@ use std::os::unix::net::SocketAddr as UnixAddr;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as Raw, Type};
 
 use super::name::unix_to_system;
-use super::pause::{SHORT, pause};
 use crate::driver::{Completion, Request};
 use crate::op::{Op, Operation, Step};
+use crate::pause::{SHORT, pause};
 
 /// Connects a new internet socket to an address.
 pub(super) async fn connect(address: impl Into<SockAddr>, kind: Type) -> io::Result<OwnedFd> {

@@ -15,11 +15,11 @@ use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Type};
 
 use super::connect::socket;
 use super::name::Name;
-use super::pause;
 use crate::driver::{Completion, Inner, Request};
 use crate::flow::Source;
 use crate::lane::{Direction, Turn};
 use crate::op::{Operation, Prepare, Step};
+use crate::pause;
 use crate::socket::{Kind, Socket, new_fd};
 
 /// The longest queue of connections that wait to be accepted; the system may cut it (`net.core.somaxconn`).

@@ -19,7 +19,6 @@ mod incoming;
 mod listen;
 mod name;
 mod options;
-mod pause;
 mod ready;
 mod split;
 mod tcp;

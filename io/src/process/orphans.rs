@@ -11,11 +11,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exit::try_wait;
+use crate::descriptor;
 use crate::fork;
 
 /// The most events that the reaper takes at once.
@@ -108,13 +109,7 @@ impl Orphans {
 
 /// Starts the reaper.
 fn start() -> io::Result<Arc<OwnedFd>> {
-    // SAFETY: no memory is passed.
-    let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-    if epoll < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    let epoll = Arc::new(unsafe { OwnedFd::from_raw_fd(epoll) });
+    let epoll = Arc::new(descriptor::epoll()?);
     let ours = epoll.clone();
     std::thread::Builder::new()
         .name("camshaft-reaper".into())

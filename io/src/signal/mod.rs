@@ -14,7 +14,7 @@ mod kind;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +23,7 @@ use futures_core::Stream;
 use signal_hook_registry::SigId;
 
 pub use self::kind::SignalKind;
+use crate::descriptor::{count_up, eventfd};
 use crate::fork;
 use crate::op::Op;
 use crate::readiness::{Wait, wait};
@@ -192,29 +193,6 @@ impl fmt::Debug for Signal {
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
-}
-
-fn eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: no memory is passed.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Adds one to an eventfd. A count that is full already says enough.
-fn count_up(event: &OwnedFd) {
-    let one = 1_u64;
-    // SAFETY: the kernel reads eight bytes.
-    unsafe {
-        libc::write(
-            event.as_raw_fd(),
-            (&raw const one).cast(),
-            size_of_val(&one),
-        )
-    };
 }
 
 /// Sets an eventfd to zero; whether it was not.

@@ -19,11 +19,11 @@ mod output;
 mod polled;
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 
 pub use self::input::{Stdin, stdin};
 pub use self::output::{Stderr, Stdout, stderr, stdout};
+use crate::descriptor::has_readiness;
 use crate::readiness::wait;
 
 /// The most bytes that are handed to, or read by, a thread at a time.
@@ -56,25 +56,13 @@ impl Standard {
         match error.raw_os_error() {
             Some(libc::EINTR) => Next::Retry,
             // A file on a disk is always ready, and waits all the same.
-            Some(libc::EAGAIN) if self.has_readiness() => Next::Wait,
+            Some(libc::EAGAIN) if has_readiness(self.0) => Next::Wait,
             Some(libc::EAGAIN) => Next::Thread { wait_first: false },
             Some(libc::EOPNOTSUPP | libc::ENOSYS) => Next::Thread {
-                wait_first: self.has_readiness(),
+                wait_first: has_readiness(self.0),
             },
             _ => Next::Fail(error),
         }
-    }
-
-    /// Whether it can be waited for.
-    fn has_readiness(self) -> bool {
-        let mut status = MaybeUninit::<libc::stat64>::uninit();
-        // SAFETY: the kernel writes one `stat`.
-        if unsafe { libc::fstat64(self.0, status.as_mut_ptr()) } < 0 {
-            return true; // the next try will say what is wrong
-        }
-        // SAFETY: the call succeeded, so it was written.
-        let kind = unsafe { status.assume_init() }.st_mode & libc::S_IFMT;
-        !matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
     }
 
     async fn ready(self, events: i16) -> io::Result<()> {

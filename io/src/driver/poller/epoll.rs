@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use crate::descriptor;
 use crate::driver::syscall::Timespec;
 
 /// The most events that one system call reports. What is left is reported by the next.
@@ -19,14 +20,8 @@ pub(super) struct Epoll {
 
 impl Epoll {
     pub(super) fn new() -> io::Result<Self> {
-        // SAFETY: no memory is passed.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
         Ok(Self {
-            // SAFETY: a new descriptor that nobody else owns.
-            fd: unsafe { OwnedFd::from_raw_fd(fd) },
+            fd: descriptor::epoll()?,
             precise: Cell::new(true),
         })
     }

@@ -3,11 +3,11 @@
 //! Both return what the ring would: the result, or the negated error number.
 
 use std::ffi::{c_char, c_int};
-use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
 
 use super::{APPEND, Request};
+use crate::descriptor::has_readiness;
 
 /// What a pipe takes at once without waiting whenever it is writable at all.
 const PIPE_ROOM: usize = 4096;
@@ -353,20 +353,6 @@ unsafe fn transfer(
             outcome(unsafe { libc::pwritev2(fd, &raw const first, 1, -1, flags) })
         }
     }
-}
-
-/// Whether a descriptor is of a kind that can be waited for. A file on a disk claims to be always ready, and makes its
-/// reader wait all the same.
-fn has_readiness(fd: RawFd) -> bool {
-    let mut status = MaybeUninit::<libc::stat64>::uninit();
-    // SAFETY: the kernel writes one `stat`.
-    if unsafe { libc::fstat64(fd, status.as_mut_ptr()) } < 0 {
-        return true; // the transfer itself will say what is wrong
-    }
-    // SAFETY: the call succeeded, so it was written.
-    let kind = unsafe { status.assume_init() }.st_mode & libc::S_IFMT;
-    // Descriptors of events have no kind at all.
-    !matches!(kind, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
 }
 
 /// # Safety

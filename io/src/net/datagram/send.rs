@@ -12,8 +12,8 @@ use crate::buf::{BufResult, IoBuf};
 use crate::driver::{Completion, Request, transfer_len};
 use crate::lane::{Direction, Turn};
 use crate::message::Message;
-use crate::net::pause;
 use crate::op::{Operation, Prepare, Step};
+use crate::pause;
 use crate::socket::Socket;
 
 /// What a send waits for when there is no room.
