@@ -14,7 +14,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use camshaft::compat::{HyperIo, HyperTimer};
-use camshaft::runtime::{Builder, Runtime};
 use camshaft::time::{Duration, Instant, advance};
 use http_body_util::Full;
 use hyper::Response;
@@ -24,10 +23,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn paused() -> Runtime {
-    Builder::new().paused_clock(true).build().unwrap()
-}
 
 #[derive(Default)]
 struct Count(AtomicUsize);

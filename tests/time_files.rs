@@ -5,16 +5,10 @@ mod common;
 use std::path::PathBuf;
 
 use camshaft::fs::{File, OpenOptions};
-use camshaft::runtime::{Builder, Runtime};
 use camshaft::time::{Duration, Instant, sleep, timeout};
-use common::alone;
+use common::{alone, paused};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn paused() -> Runtime {
-    let builder = Builder::new().paused_clock(true);
-    builder.build().expect("a runtime can be built")
-}
 
 /// A name that is free, and is removed with this value.
 struct Name(PathBuf);

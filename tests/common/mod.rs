@@ -87,6 +87,12 @@ pub fn small_runtime() -> Runtime {
         .expect("a runtime can be built")
 }
 
+/// With a clock that stands still while something can go on.
+pub fn paused() -> Runtime {
+    let builder = Builder::new().paused_clock(true);
+    builder.build().expect("a runtime can be built")
+}
+
 pub async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound listener");
