@@ -35,9 +35,10 @@ use crate::offload::offload;
 /// Buffered transfers of regular files are tried at once, because for what lies in the page cache that is the cheapest way.
 /// Between two turns of the loop at most 256 such calls are made, or about 1 MiB is moved; then the task gives way to the others.
 /// Transfers longer than 256 KiB are left to the kernel. A read never waits for a disk there. A write does not where the file
-/// system can tell (XFS, btrfs); on the other local ones it is a plain system call, which may have to wait when the
-/// system is short of memory or the disk is overloaded. If one holds the loop for more than a millisecond, the writes of that
-/// file are done elsewhere for 10 ms, and for longer and longer, up to a second, if it happens again.
+/// system can tell (XFS, btrfs); on the other local ones it is a plain system call, which may have to wait when the system is
+/// short of memory or the disk is overloaded. If it holds the loop for more than 50 ms, or for more than a millisecond twice
+/// within 32 writes, the writes of that file are done elsewhere for 10 ms, and for longer and longer, up to a second, if it
+/// happens again.
 ///
 /// # Examples
 ///

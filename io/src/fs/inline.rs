@@ -7,7 +7,8 @@
 //!   [`TURN_BYTES`] bytes be moved inline. A transfer that finds nothing left gives way to the other tasks first.
 //! - **SHORT**: a transfer longer than [`MOST_BYTES`] is never made inline.
 //! - **ADAPTIVE**: a [`Gate`] for each file and direction closes after a try in vain, for a number of transfers that grows;
-//!   and after a call that took longer than [`SLOW_NANOS`], for a span that grows.
+//!   and for a span that grows after two slow calls, longer than [`SLOW_NANOS`] each, or after one that took [`STALL_NANOS`]. One
+//!   alone may have been held up by another process that had the processor, which says nothing of the file.
 //!
 //! A read is tried with `RWF_NOWAIT`, and so is a write where the file system knows that flag for buffered writes. Where it
 //! does not, as ext4, a write is an ordinary system call, if the file system is one that keeps its pages on this machine.
@@ -23,8 +24,13 @@ pub(super) const TURN_CALLS: u32 = 256;
 pub(super) const TURN_BYTES: usize = 1 << 20;
 /// A call that took longer than this was slow.
 pub(super) const SLOW_NANOS: u64 = 1_000_000;
+/// A call that took longer than this was not held up by other processes alone.
+pub(super) const STALL_NANOS: u64 = 50_000_000;
 
-/// How long a gate is closed after the first slow call.
+/// After a slow call, another one among so many closes the gate.
+const WARY_FOR: u32 = 32;
+
+/// How long a gate is closed the first time.
 const FIRST_PAUSE_NANOS: u64 = 10_000_000;
 /// How long it is closed at most.
 const LONGEST_PAUSE_NANOS: u64 = 1_000_000_000;
@@ -82,12 +88,14 @@ pub(super) struct Gate {
     passing: u32,
     /// How many pass by after the next try in vain.
     detour: u32,
-    /// When it opens again after a slow call; zero if it is open.
+    /// When it opens again after slow calls; zero if it is open.
     until: u64,
-    /// How long it closes after the next slow call.
+    /// How long it closes the next time.
     pause: u64,
     /// Quick calls since the last slow one.
     quick: u32,
+    /// Calls among which a slow one is the second.
+    wary: u32,
 }
 
 impl Gate {
@@ -97,6 +105,7 @@ impl Gate {
         until: 0,
         pause: FIRST_PAUSE_NANOS,
         quick: 0,
+        wary: 0,
     };
 
     /// Whether the next transfer is to be tried. The clock is asked only if there was a slow call.
@@ -130,17 +139,23 @@ impl Gate {
 
     /// Says how long a call has taken, which ended at `now`.
     pub(super) fn took(&mut self, nanos: u64, now: u64) {
-        if nanos > SLOW_NANOS {
-            self.until = now.saturating_add(self.pause);
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE_NANOS);
-            self.quick = 0;
+        if nanos <= SLOW_NANOS {
+            self.wary = self.wary.saturating_sub(1);
+            self.quick += 1;
+            if self.quick >= FORGIVEN_AFTER {
+                self.pause = FIRST_PAUSE_NANOS;
+                self.quick = 0;
+            }
             return;
         }
-        self.quick += 1;
-        if self.quick >= FORGIVEN_AFTER {
-            self.pause = FIRST_PAUSE_NANOS;
-            self.quick = 0;
+        self.quick = 0;
+        if self.wary == 0 && nanos <= STALL_NANOS {
+            self.wary = WARY_FOR;
+            return;
         }
+        self.wary = 0;
+        self.until = now.saturating_add(self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE_NANOS);
     }
 }
 
@@ -221,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_call_closes_the_gate_for_a_span_that_grows() {
+    fn stalls_close_the_gate_for_a_span_that_grows() {
         let mut fake = Fake::new();
         for pause in [10, 20, 40, 80, 160, 320, 640, 1000, 1000] {
-            fake.gate.took(SLOW_NANOS + 1, fake.now);
+            fake.gate.took(STALL_NANOS + 1, fake.now);
             fake.now += pause * MS - 1;
             assert!(!fake.admits(), "closed before {pause} ms");
             fake.now += 1;
@@ -236,15 +251,28 @@ mod tests {
     }
 
     #[test]
-    fn many_quick_calls_make_a_slow_one_be_forgotten() {
-        let mut fake = Fake::new();
-        for quick in [FORGIVEN_AFTER - 1, FORGIVEN_AFTER] {
-            fake.gate = Gate::NEW;
-            fake.gate.took(2 * MS, fake.now);
+    fn a_slow_call_closes_it_if_another_was_slow_shortly_before() {
+        for (quick, closes) in [(0, true), (WARY_FOR - 1, true), (WARY_FOR, false)] {
+            let mut fake = Fake::new();
+            fake.gate.took(SLOW_NANOS + 1, fake.now);
+            assert!(fake.admits(), "one alone says nothing");
             for _ in 0..quick {
                 fake.gate.took(SLOW_NANOS, fake.now);
             }
-            fake.gate.took(2 * MS, fake.now);
+            fake.gate.took(STALL_NANOS, fake.now);
+            assert_eq!(fake.admits(), !closes, "after {quick} quick ones");
+        }
+    }
+
+    #[test]
+    fn many_quick_calls_make_slow_ones_be_forgotten() {
+        for quick in [FORGIVEN_AFTER - 1, FORGIVEN_AFTER] {
+            let mut fake = Fake::new();
+            fake.gate.took(STALL_NANOS + 1, fake.now);
+            for _ in 0..quick {
+                fake.gate.took(SLOW_NANOS, fake.now);
+            }
+            fake.gate.took(STALL_NANOS + 1, fake.now);
             fake.now += 10 * MS;
             assert_eq!(fake.admits(), quick == FORGIVEN_AFTER);
         }
