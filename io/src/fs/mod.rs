@@ -11,10 +11,13 @@
 //! `# Cancellation`; no descriptor, no buffer and no position is lost.
 
 mod change;
+mod control;
 mod dir_builder;
 mod file;
+mod goal;
 mod handle;
 mod inline;
+mod list;
 mod lock;
 mod metadata;
 mod open;

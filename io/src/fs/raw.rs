@@ -7,10 +7,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::goal::Part;
 use super::handle::{Changing, Cursor, Handle};
 use super::payload::Room;
 use super::storage::Storage;
-use super::transfer::{Part, Transfer};
+use super::transfer::Transfer;
 use crate::driver::{Completion, Request};
 use crate::lane::{Direction, Turn};
 use crate::op::{Op, Operation, Prepare, Step};

@@ -4,9 +4,10 @@ use std::future::Future;
 use std::io;
 
 use super::File;
+use super::goal::{Full, Goal, Part, ToEnd, Whole};
 use super::payload::{Bytes, Growing, Payload, Pieces, Room, Rooms};
 use super::raw::RawFile;
-use super::transfer::{Full, Goal, Part, ToEnd, Transfer, Whole};
+use super::transfer::Transfer;
 use crate::buf::{BufResult, IoBuf, IoBufMut};
 use crate::copy::{AsSink, AsSource, Sink, Source};
 use crate::op::Op;
@@ -321,6 +322,10 @@ impl File {
     /// # Errors
     ///
     /// None.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: there is nothing to cancel.
     pub fn flush(&self) -> impl Future<Output = io::Result<()>> + use<> {
         std::future::ready(Ok(()))
     }
@@ -330,6 +335,10 @@ impl File {
     /// # Errors
     ///
     /// None.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: there is nothing to cancel.
     pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<> {
         std::future::ready(Ok(()))
     }

@@ -19,6 +19,7 @@ use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use super::goal::Goal;
 use super::handle::{self, Changing, Cursor, Handle, Nature, Outlet};
 use super::inline::{MOST_BYTES, Way};
 use super::payload::Payload;
@@ -32,59 +33,6 @@ use crate::stream::no_room;
 
 /// The most bytes of one write by another thread.
 const PORTION: usize = 64 << 10;
-
-/// When a transfer is done, and what it returns then.
-pub(super) trait Goal: 'static {
-    type Output;
-    /// Whether everything is to be moved.
-    const ALL: bool;
-    /// The error if there is no more to come, or no more is taken, although not all was moved.
-    const SHORT: Option<io::ErrorKind>;
-    fn output(moved: usize) -> Self::Output;
-}
-
-/// What comes, or is taken, at once.
-pub(super) struct Part;
-/// As much as there is room for.
-pub(super) struct Full;
-/// Until the end of the file.
-pub(super) struct ToEnd;
-/// All bytes of a write.
-pub(super) struct Whole;
-
-impl Goal for Part {
-    type Output = usize;
-    const ALL: bool = false;
-    const SHORT: Option<io::ErrorKind> = None;
-    fn output(moved: usize) -> usize {
-        moved
-    }
-}
-
-impl Goal for Full {
-    type Output = usize;
-    const ALL: bool = true;
-    const SHORT: Option<io::ErrorKind> = Some(io::ErrorKind::UnexpectedEof);
-    fn output(moved: usize) -> usize {
-        moved
-    }
-}
-
-impl Goal for ToEnd {
-    type Output = usize;
-    const ALL: bool = true;
-    const SHORT: Option<io::ErrorKind> = None;
-    fn output(moved: usize) -> usize {
-        moved
-    }
-}
-
-impl Goal for Whole {
-    type Output = ();
-    const ALL: bool = true;
-    const SHORT: Option<io::ErrorKind> = Some(io::ErrorKind::WriteZero);
-    fn output(_: usize) {}
-}
 
 /// A transfer.
 pub(super) struct Transfer<P, G> {
