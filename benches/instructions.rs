@@ -13,6 +13,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use camshaft::fs::tempfile;
 use camshaft::net::TcpStream;
 use camshaft::runtime::{Builder, Runtime};
 use camshaft::task::yield_now;
@@ -21,7 +22,17 @@ use camshaft::time::{Duration, sleep};
 const COUNT: u32 = 10_000;
 /// Polls of leaf futures in one poll of a task, after which the others get their turn.
 const BURST: u32 = 32;
-const OPERATIONS: [&str; 6] = ["spawn_join", "yield", "ping_pong", "wake", "sleep", "echo"];
+/// Bytes of a read of a file.
+const BLOCK: usize = 4096;
+const OPERATIONS: [&str; 7] = [
+    "spawn_join",
+    "yield",
+    "ping_pong",
+    "wake",
+    "sleep",
+    "cached_read",
+    "echo",
+];
 
 type Failure = Box<dyn Error>;
 
@@ -83,6 +94,20 @@ fn run(operation: &str) -> Result<(), Failure> {
             };
             twice(&runtime, async || {
                 alternate(turn.clone(), 0, rounds.into()).await;
+            });
+        }
+        "cached_read" => {
+            let file = runtime.block_on(tempfile())?;
+            runtime
+                .block_on(file.write_all_at(vec![7; 16 * BLOCK], 0))
+                .0?;
+            let file = &file;
+            twice(&runtime, async || {
+                let mut buf = vec![0; BLOCK].into_boxed_slice();
+                for n in 0..COUNT {
+                    let offset = u64::from(n % 16) * BLOCK as u64;
+                    (_, buf) = file.read_at(buf, offset).await;
+                }
             });
         }
         _ => {

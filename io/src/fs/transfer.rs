@@ -199,7 +199,7 @@ impl<P: Payload, G: Goal> Transfer<P, G> {
     fn call(&mut self, nature: &Nature, flags: c_int) -> io::Result<usize> {
         let request = self.next_request(nature, flags);
         // SAFETY: REQUEST-MEMORY: the payload lives through the call.
-        let result = unsafe { request.perform() };
+        let result = unsafe { request.perform_here() };
         usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
     }
 

@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_int};
 use std::os::fd::RawFd;
 use std::ptr;
 
+use super::super::syscall;
 use super::{APPEND, Request};
 use crate::descriptor::has_readiness;
 
@@ -52,6 +53,42 @@ impl Request {
     pub(crate) unsafe fn perform(&self) -> i32 {
         // SAFETY: the caller's promise.
         unsafe { self.call(Mode::Wait) }
+    }
+
+    /// As [`perform`](Self::perform). The system call of a transfer of one buffer is in the frame of the caller, for whom each
+    /// `ret` after it would be dear.
+    ///
+    /// # Safety
+    ///
+    /// REQUEST-MEMORY, for the time of the call.
+    #[inline(always)]
+    pub(crate) unsafe fn perform_here(&self) -> i32 {
+        match *self {
+            Self::Read {
+                fd,
+                memory,
+                len,
+                offset,
+                flags,
+            } => {
+                // SAFETY: the caller's promise.
+                unsafe { syscall::read_at(fd, memory, len as usize, place(offset), flags) }
+            }
+            Self::Write {
+                fd,
+                memory,
+                len,
+                offset,
+                flags,
+            } => {
+                // SAFETY: the caller's promise.
+                unsafe { syscall::write_at(fd, memory, len as usize, place(offset), flags) }
+            }
+            _ => {
+                // SAFETY: the caller's promise.
+                unsafe { self.perform() }
+            }
+        }
     }
 
     /// The second half of a connection attempt, once the socket is writable.
@@ -313,7 +350,7 @@ unsafe fn transfer(
         Way::Write => libc::pwritev2,
     };
     let count = c_int::try_from(count).unwrap_or(c_int::MAX);
-    let offset = if offset >= APPEND { -1 } else { signed(offset) };
+    let offset = place(offset);
     if mode == Mode::Wait {
         // SAFETY: the caller's promise.
         return outcome(unsafe { call(fd, vectors, count, offset, flags) });
@@ -382,6 +419,13 @@ fn set_nonblocking(fd: RawFd) {
     }
 }
 
+/// An offset as `preadv2` takes it: −1 for the descriptor's own.
+#[inline]
+fn place(offset: u64) -> i64 {
+    if offset >= APPEND { -1 } else { signed(offset) }
+}
+
+#[inline]
 fn signed(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
 }
