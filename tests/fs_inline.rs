@@ -15,7 +15,7 @@ use camshaft::fs::{File, OpenOptions};
 use camshaft::runtime::{Builder, Runtime};
 use camshaft::task::yield_now;
 use camshaft::time::timeout;
-use common::{Counting, allocations, alone, poll_once, runtime};
+use common::{Counting, allocations, alone, is_epoll, poll_once, runtime};
 use scratch::{Scratch, pattern};
 
 #[global_allocator]
@@ -316,4 +316,35 @@ fn a_paused_clock_does_not_overtake_files() {
                 .unwrap();
         }
     });
+}
+
+/// A disk does not idle until every task that is ready has been polled.
+#[test]
+fn what_needs_the_disk_is_handed_over_in_batches() {
+    let _alone = alone();
+    if is_epoll() {
+        return; // worker threads begin at once
+    }
+    let scratch = Scratch::new();
+    let path = scratch.file("batches", Vec::new());
+    let runtime = runtime();
+    runtime.block_on(async {
+        let file = open(path.clone(), 0).await;
+        let before = runtime.metrics().enters;
+        let mut entered = Vec::new();
+        let mut writes = Vec::new();
+        for (byte, offset) in (0..20_u8).zip((0..).step_by(512)) {
+            let mut write = Box::pin(file.write_all_at_durable(vec![byte; 512], offset));
+            assert!(poll_once(write.as_mut()).await.is_pending());
+            entered.push(runtime.metrics().enters - before);
+            writes.push(write);
+        }
+        let each_fourth: Vec<u64> = (1..=20).map(|queued| queued / 4).collect();
+        assert_eq!(entered, each_fourth);
+        for write in writes {
+            write.await.0.unwrap();
+        }
+    });
+    let expected: Vec<u8> = (0..20).flat_map(|byte| [byte; 512]).collect();
+    assert_eq!(std::fs::read(path).unwrap(), expected);
 }

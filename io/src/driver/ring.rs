@@ -38,6 +38,11 @@ const BOUNDED_WORKERS: u32 = 64;
 /// pool has. The kernel's own limit is that of processes.
 const UNBOUNDED_WORKERS: u32 = 512;
 
+/// So many queued transfers of files are submitted at once. The fewer, the earlier a disk begins; the more, the fewer entries
+/// into the kernel. Measured with 32 reads of 4 KiB past the cache, per second, beside 64,600 by fio: all at once 51,000, each 8
+/// 62,700, each 4 65,800, each 2 60,700, each on its own 65,400 at a sixth more processor time.
+const BATCH: u32 = 4;
+
 /// A set-up ring.
 pub(crate) struct Ring {
     ring: IoUring,
@@ -51,6 +56,8 @@ pub(crate) struct Ring {
     fixed: Fixed,
     capacity: usize,
     enters: Cell<u64>,
+    /// Transfers of files that were queued since the kernel was last entered.
+    transfers: Cell<u32>,
     one_thread: PhantomData<*mut ()>,
 }
 
@@ -132,6 +139,7 @@ impl Ring {
             fixed: Fixed::default(),
             capacity,
             enters: Cell::new(0),
+            transfers: Cell::new(0),
             one_thread: PhantomData,
         };
         // A filter may let a ring be made and not be used.
@@ -185,9 +193,30 @@ impl Ring {
         let mut queue = unsafe { self.ring.submission_shared() };
         // SAFETY: the caller's promise.
         match unsafe { queue.push(&entry) } {
-            Ok(()) => Pushed::Taken,
+            Ok(()) => {
+                let transfers = self.transfers.get() + u32::from(request.is_for_disk());
+                self.transfers.set(transfers);
+                Pushed::Taken
+            }
             Err(_) => Pushed::Full,
         }
+    }
+
+    /// Whether so many transfers of files wait to be taken that their disk should begin.
+    #[inline(always)]
+    pub(super) fn has_batch(&self) -> bool {
+        self.transfers.get() >= BATCH
+    }
+
+    /// Submits what is queued, and looks for no completions. An error shows again at the next [`enter`](Self::enter).
+    #[cold]
+    pub(super) fn submit(&self) {
+        self.transfers.set(0);
+        self.enters.set(self.enters.get() + 1);
+        let submit = u32::try_from(self.queued()).unwrap_or(u32::MAX);
+        // SAFETY: the ring is our own, and there is no argument; what the submissions describe stays valid by REQUEST-MEMORY.
+        let _ =
+            unsafe { syscall::enter(self.enter_fd, submit, 0, self.enter_flags, ptr::null(), 0) };
     }
 
     /// Whether completions can be reaped without a system call.
@@ -224,6 +253,7 @@ impl Ring {
             ),
             None => (0, ptr::null(), 0),
         };
+        self.transfers.set(0);
         self.enters.set(self.enters.get() + 1);
         let submit = u32::try_from(self.queued()).unwrap_or(u32::MAX);
         // SAFETY: the ring is our own; `argument` and `timespec` outlive the call; what the submissions describe stays

@@ -156,7 +156,7 @@ impl Inner {
             pushed = unsafe { self.port.push(user_data, request) };
         }
         match pushed {
-            Pushed::Taken => {}
+            Pushed::Taken => self.port.submit_batch(),
             Pushed::Full => return false,
             Pushed::Unsupported => {
                 self.table.borrow_mut().set_with_worker(key, true);

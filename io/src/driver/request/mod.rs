@@ -223,10 +223,10 @@ impl Request {
     #[inline]
     pub(crate) fn ends_by_itself(&self) -> bool {
         match self {
-            Self::Read { offset, .. }
-            | Self::Write { offset, .. }
-            | Self::ReadVectored { offset, .. }
-            | Self::WriteVectored { offset, .. } => *offset != CURSOR,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::ReadVectored { .. }
+            | Self::WriteVectored { .. } => self.is_for_disk(),
             Self::Open { .. }
             | Self::Sync { .. }
             | Self::Allocate { .. }
@@ -240,6 +240,19 @@ impl Request {
             | Self::HardLink { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether it moves data of a file at an offset: what had been in memory was moved inline, so it is about a disk.
+    #[inline(always)]
+    pub(crate) fn is_for_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::Read { offset, .. }
+            | Self::Write { offset, .. }
+            | Self::ReadVectored { offset, .. }
+            | Self::WriteVectored { offset, .. }
+                if *offset != CURSOR
+        )
     }
 
     /// The memory of a transfer that may be registered: where it begins, and its length.
