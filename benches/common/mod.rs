@@ -14,7 +14,12 @@ pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new() -> Self {
-        Self(0x2545_f491_4f6c_dd1d)
+        Self::from_seed(1)
+    }
+
+    /// Others for each seed, which must not be zero.
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {
