@@ -104,6 +104,10 @@ pub(crate) fn goals(workload: Workload) -> Vec<Goal> {
         against: Against::Bound(bound),
         ..peer(number, 1.0)
     };
+    let floor = |name, factor| Goal {
+        against: Against::System(name),
+        ..peer(Number::Cpu, factor)
+    };
     let spin = |goal| Goal {
         system: "camshaft-spin",
         ..goal
@@ -132,11 +136,7 @@ pub(crate) fn goals(workload: Workload) -> Vec<Goal> {
             ]
         }
         Workload::Echo64 | Workload::Echo512 | Workload::Echo4000 => {
-            let floor = Goal {
-                against: Against::System("ring"),
-                ..peer(Number::Cpu, 1.03)
-            };
-            vec![floor, peer(Number::Cpu, 0.9)]
+            vec![floor("ring", 1.03), peer(Number::Cpu, 0.9)]
         }
         Workload::IdleConn => vec![bound(Number::Rss, 1024.0)],
         Workload::EchoBulk | Workload::ConnectClose => vec![peer(Number::Cpu, 1.0)],
@@ -144,5 +144,8 @@ pub(crate) fn goals(workload: Workload) -> Vec<Goal> {
             against: Against::System("tokio"),
             ..peer(Number::Cpu, 0.85)
         }],
+        Workload::CachedRead1 => vec![floor("calls", 1.1)],
+        Workload::CachedRead32 => vec![floor("ring", 1.05)],
+        Workload::BufferedWrite => vec![floor("calls", 1.3)],
     }
 }

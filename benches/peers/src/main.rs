@@ -11,7 +11,7 @@
 //! ```
 //!
 //! What each number means, and what it leaves out, is told in [`measure`]; how the load is made, in [`load`]. Take ratios
-//! from one run, never absolutes from two. Not here: files, and anything on more than one thread.
+//! from one run, never absolutes from two. Not here: anything on more than one thread.
 
 // The 32 nested futures of `await_chain`.
 #![recursion_limit = "256"]
@@ -29,6 +29,7 @@ use clap::Parser;
 
 mod alloc;
 mod churn;
+mod files;
 mod goal;
 #[cfg(feature = "hyper")]
 mod hyper;

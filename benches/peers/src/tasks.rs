@@ -72,7 +72,9 @@ pub(crate) fn measure_all<S: Sleeps>(
 }
 
 /// Runs `work` in a task of a new runtime, and ends the process' need of that runtime with it.
-fn in_task<S: Tasks, T: 'static>(work: impl Future<Output = T> + 'static) -> io::Result<T> {
+pub(crate) fn in_task<S: Tasks, T: 'static>(
+    work: impl Future<Output = T> + 'static,
+) -> io::Result<T> {
     S::run(async move { S::spawn(work).await })
 }
 

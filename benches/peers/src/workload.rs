@@ -41,6 +41,12 @@ pub(crate) enum Workload {
     ConnectClose,
     /// HTTP/1.1 with hyper over 64 connections.
     Hyper,
+    /// 4 KiB from the page cache.
+    CachedRead1,
+    /// The same by 32 tasks.
+    CachedRead32,
+    /// Sequential writes to a file that is synced at its end.
+    BufferedWrite,
 }
 
 /// What the load client asks of a server, and what the server must provide for it.
@@ -86,7 +92,7 @@ impl Scale {
 
 impl Workload {
     /// All workloads in the order of the report.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::SpawnJoin,
         Self::Yield1,
         Self::Yield1000,
@@ -105,6 +111,9 @@ impl Workload {
         Self::IdleConn,
         Self::ConnectClose,
         Self::Hyper,
+        Self::CachedRead1,
+        Self::CachedRead32,
+        Self::BufferedWrite,
     ];
 
     /// The name on the command line and in the report.
@@ -128,6 +137,9 @@ impl Workload {
             Self::IdleConn => "idle_conn",
             Self::ConnectClose => "connect_close",
             Self::Hyper => "hyper",
+            Self::CachedRead1 => "cached_read_1",
+            Self::CachedRead32 => "cached_read_32",
+            Self::BufferedWrite => "buffered_write",
         }
     }
 
@@ -195,6 +207,9 @@ impl Workload {
             Self::IdleConn => "RSS per connection with a read pending, 2000",
             Self::ConnectClose => "connection: connect, 64 B there and back, close; 16 at a time",
             Self::Hyper => "HTTP/1.1 request with hyper, kept alive, 64 connections",
+            Self::CachedRead1 => "4 KiB at a random place of a cached file",
+            Self::CachedRead32 => "4 KiB at a random place of a cached file, 32 tasks",
+            Self::BufferedWrite => "KiB written in pieces of 64 KiB, synced after 16 MiB",
         }
     }
 }

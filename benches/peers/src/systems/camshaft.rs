@@ -8,15 +8,18 @@ use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::net;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[cfg(feature = "hyper")]
 use camshaft::compat::HyperIo;
+use camshaft::fs::File;
 use camshaft::net::{TcpListener, TcpStream};
 use camshaft::runtime::{Backend, Builder, Spin};
 use camshaft::{task, time};
 
 use super::{Kind, Runtime, System};
+use crate::files::Files;
 use crate::tasks::{self, Sleeps, Tasks};
 use crate::workload::{Load, Workload};
 
@@ -93,6 +96,32 @@ impl<C: Config> Tasks for Camshaft<C> {
 impl<C: Config> Sleeps for Camshaft<C> {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         time::sleep(duration)
+    }
+}
+
+impl<C: Config> Files for Camshaft<C> {
+    type File = File;
+
+    fn open(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::open(path)
+    }
+
+    fn create(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::create(path)
+    }
+
+    async fn read_at(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let (result, buf) = file.read_at(buf, offset).await;
+        result.map(|_| buf)
+    }
+
+    async fn append(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let (result, buf) = file.write_all_at(buf, offset).await;
+        result.map(|()| buf)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

@@ -3,17 +3,20 @@
 use std::future::Future;
 use std::io;
 use std::net;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use compio::BufResult;
 use compio::driver::ProactorBuilder;
-use compio::io::{AsyncRead, AsyncWriteExt};
+use compio::fs::File;
+use compio::io::{AsyncRead, AsyncReadAt, AsyncWriteAtExt, AsyncWriteExt};
 use compio::net::{TcpListener, TcpStream};
 use compio::runtime::RuntimeBuilder;
 #[cfg(feature = "hyper")]
 use cyper_core::HyperStream;
 
 use super::Runtime;
+use crate::files::Files;
 use crate::tasks::{Sleeps, Tasks, yield_by_wake};
 use crate::workload::Load;
 
@@ -57,6 +60,32 @@ impl Tasks for Compio {
 impl Sleeps for Compio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         compio::time::sleep(duration)
+    }
+}
+
+impl Files for Compio {
+    type File = File;
+
+    fn open(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::open(path)
+    }
+
+    fn create(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::create(path)
+    }
+
+    async fn read_at(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let BufResult(result, buf) = file.read_at(buf, offset).await;
+        result.map(|_| buf)
+    }
+
+    async fn append(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let BufResult(result, buf) = file.write_all_at(buf, offset).await;
+        result.map(|()| buf)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

@@ -4,15 +4,18 @@ use std::future::Future;
 use std::io;
 use std::net;
 use std::os::fd::{FromRawFd, IntoRawFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use glommio::io::BufferedFile;
 use glommio::net::{TcpListener, TcpStream};
 use glommio::{LocalExecutorBuilder, Placement, timer};
 #[cfg(feature = "hyper")]
 use smol_hyper::rt::FuturesIo;
 
 use super::Runtime;
+use crate::files::Files;
 use crate::tasks::{Sleeps, Tasks};
 use crate::workload::Load;
 
@@ -46,6 +49,37 @@ impl Tasks for Glommio {
 impl Sleeps for Glommio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         timer::sleep(duration)
+    }
+}
+
+/// Its reads return memory of their own, and its writes keep what they are given: both are copied here.
+impl Files for Glommio {
+    type File = BufferedFile;
+
+    async fn open(path: PathBuf) -> io::Result<BufferedFile> {
+        Ok(BufferedFile::open(path).await?)
+    }
+
+    async fn create(path: PathBuf) -> io::Result<BufferedFile> {
+        Ok(BufferedFile::create(path).await?)
+    }
+
+    async fn read_at(file: &mut BufferedFile, mut buf: Vec<u8>, at: u64) -> io::Result<Vec<u8>> {
+        let read = file.read_at(at, buf.capacity()).await?;
+        buf.extend_from_slice(&read);
+        Ok(buf)
+    }
+
+    async fn append(file: &mut BufferedFile, buf: Vec<u8>, at: u64) -> io::Result<Vec<u8>> {
+        let written = file.write_at(buf.clone(), at).await?;
+        if written < buf.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        Ok(buf)
+    }
+
+    async fn sync(file: &mut BufferedFile) -> io::Result<()> {
+        Ok(file.fdatasync().await?)
     }
 }
 

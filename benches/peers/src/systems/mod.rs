@@ -10,6 +10,7 @@
 use std::io;
 use std::net::TcpListener;
 
+use crate::files;
 use crate::measure::Sample;
 use crate::tasks;
 use crate::workload::{Load, Scale, Workload};
@@ -25,6 +26,7 @@ mod glommio;
 mod monoio;
 mod queue;
 mod ring;
+mod ring_files;
 #[cfg(feature = "smol")]
 mod smol;
 #[cfg(feature = "tokio")]
@@ -80,7 +82,7 @@ impl System {
 }
 
 /// A whole runtime.
-trait Runtime: tasks::Sleeps {
+trait Runtime: tasks::Sleeps + files::Files {
     /// Whether it serves HTTP.
     const HTTP: bool = false;
 
@@ -93,10 +95,15 @@ trait Runtime: tasks::Sleeps {
             name,
             kind,
             takes: |workload| Self::HTTP || !speaks_http(workload),
-            measure: tasks::measure_all::<Self>,
+            measure: measure_all::<Self>,
             serve: Self::serve,
         }
     }
+}
+
+/// Runs a workload that needs no socket.
+fn measure_all<R: Runtime>(workload: Workload, scale: Scale) -> Option<io::Result<Sample>> {
+    files::measure::<R>(workload, scale).or_else(|| tasks::measure_all::<R>(workload, scale))
 }
 
 fn speaks_http(workload: Workload) -> bool {
@@ -104,7 +111,7 @@ fn speaks_http(workload: Workload) -> bool {
 }
 
 /// Every name, in the order of the report; some may not be built in.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 15] = [
     "camshaft",
     "camshaft-aa",
     "camshaft-recv",
@@ -119,6 +126,7 @@ pub(crate) const NAMES: [&str; 14] = [
     "ring",
     "epoll",
     "queue",
+    "calls",
 ];
 
 /// The systems that are built in.
@@ -149,8 +157,11 @@ pub(crate) fn all() -> Vec<System> {
         System {
             name: "ring",
             kind: Kind::Floor,
-            takes: |workload| workload.load().is_some_and(|load| !load.idle && !load.http),
-            measure: |_, _| None,
+            takes: |workload| {
+                files::is_files(workload)
+                    || workload.load().is_some_and(|load| !load.idle && !load.http)
+            },
+            measure: ring_files::measure,
             serve: ring::serve,
         },
         System {
@@ -170,6 +181,13 @@ pub(crate) fn all() -> Vec<System> {
             takes: queue::takes,
             measure: tasks::measure::<queue::Queue>,
             serve: |_, _| Err(io::Error::other("a bare queue has no sockets")),
+        },
+        System {
+            name: "calls",
+            kind: Kind::Floor,
+            takes: files::is_files,
+            measure: files::measure_calls,
+            serve: |_, _| Err(io::Error::other("plain calls serve nobody")),
         },
     ]
 }

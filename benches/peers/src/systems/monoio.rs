@@ -3,13 +3,16 @@
 use std::future::Future;
 use std::io;
 use std::net;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use monoio::fs::File;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 use monoio::{IoUringDriver, RuntimeBuilder};
 
 use super::Runtime;
+use crate::files::Files;
 use crate::tasks::{Sleeps, Tasks, yield_by_wake};
 use crate::workload::Load;
 
@@ -44,6 +47,32 @@ impl Tasks for Monoio {
 impl Sleeps for Monoio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         monoio::time::sleep(duration)
+    }
+}
+
+impl Files for Monoio {
+    type File = File;
+
+    fn open(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::open(path)
+    }
+
+    fn create(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::create(path)
+    }
+
+    async fn read_at(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let (result, buf) = file.read_at(buf, offset).await;
+        result.map(|_| buf)
+    }
+
+    async fn append(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let (result, buf) = file.write_all_at(buf, offset).await;
+        result.map(|()| buf)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 

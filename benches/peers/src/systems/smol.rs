@@ -2,16 +2,19 @@
 //! thread exists but has nothing to do meanwhile. Its CPU time and memory count.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::net;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use smol::fs::File;
 use smol::{Async, LocalExecutor, Timer};
 #[cfg(feature = "hyper")]
 use smol_hyper::rt::FuturesIo;
 
 use super::Runtime;
+use crate::files::Files;
 use crate::tasks::{Sleeps, Tasks};
 use crate::workload::Load;
 
@@ -46,6 +49,36 @@ impl Tasks for Smol {
 impl Sleeps for Smol {
     async fn sleep(duration: Duration) {
         Timer::after(duration).await;
+    }
+}
+
+/// It has no offsets: it seeks, and then reads.
+impl Files for Smol {
+    type File = File;
+
+    fn open(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::open(path)
+    }
+
+    fn create(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::create(path)
+    }
+
+    async fn read_at(file: &mut File, mut buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        file.seek(SeekFrom::Start(offset)).await?;
+        buf.resize(buf.capacity(), 0);
+        file.read_exact(&mut buf).await?;
+        Ok(buf)
+    }
+
+    async fn append(file: &mut File, buf: Vec<u8>, _: u64) -> io::Result<Vec<u8>> {
+        file.write_all(&buf).await?;
+        Ok(buf)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.flush().await?;
+        file.sync_data().await
     }
 }
 

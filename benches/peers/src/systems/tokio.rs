@@ -1,19 +1,22 @@
 //! tokio: its current-thread scheduler as a `LocalRuntime`, and `AsyncReadExt`/`AsyncWriteExt`.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::net;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[cfg(feature = "hyper")]
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task;
 use tokio::time;
 
 use super::Runtime;
+use crate::files::Files;
 use crate::tasks::{Sleeps, Tasks};
 use crate::workload::Load;
 
@@ -48,6 +51,36 @@ impl Tasks for Tokio {
 impl Sleeps for Tokio {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         time::sleep(duration)
+    }
+}
+
+/// It has no offsets: it seeks, and then reads.
+impl Files for Tokio {
+    type File = File;
+
+    fn open(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::open(path)
+    }
+
+    fn create(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::create(path)
+    }
+
+    async fn read_at(file: &mut File, mut buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        file.seek(SeekFrom::Start(offset)).await?;
+        buf.resize(buf.capacity(), 0);
+        file.read_exact(&mut buf).await?;
+        Ok(buf)
+    }
+
+    async fn append(file: &mut File, buf: Vec<u8>, _: u64) -> io::Result<Vec<u8>> {
+        file.write_all(&buf).await?;
+        Ok(buf)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.flush().await?;
+        file.sync_data().await
     }
 }
 

@@ -3,14 +3,17 @@
 use std::future::Future;
 use std::io;
 use std::net;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::task;
 use tokio::time;
 use tokio_uring::buf::BoundedBuf;
+use tokio_uring::fs::File;
 use tokio_uring::net::{TcpListener, TcpStream};
 
 use super::Runtime;
+use crate::files::Files;
 use crate::tasks::{Sleeps, Tasks};
 use crate::workload::Load;
 
@@ -47,6 +50,32 @@ impl Tasks for TokioUring {
 impl Sleeps for TokioUring {
     fn sleep(duration: Duration) -> impl Future<Output = ()> + 'static {
         time::sleep(duration)
+    }
+}
+
+impl Files for TokioUring {
+    type File = File;
+
+    fn open(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::open(path)
+    }
+
+    fn create(path: PathBuf) -> impl Future<Output = io::Result<File>> {
+        File::create(path)
+    }
+
+    async fn read_at(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let (result, buf) = file.read_at(buf, offset).await;
+        result.map(|_| buf)
+    }
+
+    async fn append(file: &mut File, buf: Vec<u8>, offset: u64) -> io::Result<Vec<u8>> {
+        let (result, buf) = file.write_all_at(buf, offset).await;
+        result.map(|()| buf)
+    }
+
+    async fn sync(file: &mut File) -> io::Result<()> {
+        file.sync_data().await
     }
 }
 
