@@ -136,6 +136,10 @@ impl PolledRead {
     /// # Panics
     ///
     /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: a receive that is pending stays in flight, and the next poll gets what it brings.
     #[inline]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BufGuard>> {
         match &mut self.kind {
@@ -290,6 +294,11 @@ impl PolledWrite {
     /// # Panics
     ///
     /// If a write is under way, and if polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: as long as it is pending nothing is begun, and whoever polls no more has the vector still. A place in line that
+    /// was taken is given up when this is dropped.
     #[inline]
     pub fn poll_begin(&mut self, buf: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<()> {
         assert!(
@@ -314,6 +323,10 @@ impl PolledWrite {
     /// # Panics
     ///
     /// If polled outside of a camshaft runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// Strict: a write that is pending stays under way, and the next poll waits on.
     #[inline]
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<BufResult<(), Vec<u8>>> {
         match &mut self.kind {

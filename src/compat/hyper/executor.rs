@@ -12,6 +12,11 @@ use hyper::rt::Executor;
 ///
 /// If hyper spawns outside of a camshaft runtime, which it does when its futures are polled there.
 ///
+/// # Cancellation
+///
+/// The tasks are detached: to drop the future of a connection ends them only as far as hyper tells them of it. What is left is
+/// dropped with the runtime.
+///
 /// # Examples
 ///
 /// ```

@@ -18,6 +18,10 @@ use crate::time::{self, PortableSleep, deadline_after};
 ///
 /// Its sleeps panic if they are polled outside of a camshaft runtime. Making, moving and dropping them is allowed anywhere.
 ///
+/// # Cancellation
+///
+/// Strict: a sleep that is dropped is disarmed, on another thread by a task that is sent to its own.
+///
 /// # Examples
 ///
 /// A client that says nothing for five seconds is sent away:
