@@ -95,10 +95,9 @@ impl Loop {
     fn wait(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>) {
         let until_deadline =
             deadline.map(|at| Duration::from_nanos(at.saturating_add(self.slack) - now));
-        let limit = match (until_deadline, idle.limit()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let limit = sooner(until_deadline, idle.limit());
+        #[cfg(feature = "stackful")]
+        let limit = sooner(limit, camshaft_stackful::quiet());
         let waited = if idle.announce() {
             self.driver.park(limit)
         } else {
@@ -221,6 +220,15 @@ impl Park for Loop {
 
     fn unparker(&self) -> Arc<dyn Unpark> {
         Arc::new(Event(self.driver.unparker()))
+    }
+}
+
+/// The shorter of two limits, if there is one.
+#[inline(always)]
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -26,6 +26,10 @@
 //! | [`net`], [`fs`] | sockets and files |
 //! | [`process`], [`signal`] | child processes, Ctrl-C and other signals |
 //! | [`io`], [`buf`] | the traits of reading and writing, and the buffers that they take |
+#![cfg_attr(
+    feature = "stackful",
+    doc = "| [`fiber`] | tasks with a stack of their own, which wait in the middle of any function |"
+)]
 //!
 //! # Owned buffers
 //!
@@ -50,9 +54,16 @@
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 
-#[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
+#[cfg(any(
+    feature = "futures-io",
+    feature = "tokio-io",
+    feature = "hyper",
+    feature = "stackful"
+))]
 pub mod compat;
 mod driver;
+#[cfg(feature = "stackful")]
+pub mod fiber;
 pub mod runtime;
 pub mod time;
 

@@ -38,6 +38,12 @@ impl<T> Adapter<T> {
         self.stream
     }
 
+    /// The bytes that were received and not used.
+    #[cfg(feature = "stackful")]
+    pub(super) fn rest(&self) -> &[u8] {
+        self.reader.rest()
+    }
+
     /// Uses the first of the bytes that were received.
     #[inline]
     pub(super) fn consume(&mut self, n: usize) {
@@ -45,7 +51,7 @@ impl<T> Adapter<T> {
     }
 
     /// Waits until the write that is under way is over.
-    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    #[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "stackful"))]
     #[inline]
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writer.poll_end(cx)

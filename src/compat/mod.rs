@@ -26,6 +26,10 @@
     doc = "| [`HyperExecutor`] | `hyper` | `hyper::rt::Executor`, for futures that need not be `Send` |",
     doc = "| [`HyperTimer`] | `hyper` | `hyper::rt::Timer`, on the clock of the runtime |"
 )]
+#![cfg_attr(
+    feature = "stackful",
+    doc = "| [`StdIo`] | `stackful` | `std::io::{Read, BufRead, Write}`, for fibers |"
+)]
 //!
 //! The feature `tokio-io` takes the traits of the crate `tokio` and nothing of its runtime.
 //!
@@ -52,6 +56,8 @@ mod futures;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod reader;
+#[cfg(feature = "stackful")]
+mod std_io;
 #[cfg(feature = "tokio-io")]
 mod tokio;
 mod writer;
@@ -62,5 +68,7 @@ pub use camshaft_io::poll::{PollRead, PollWrite, PolledRead, PolledWrite};
 pub use self::futures::FuturesIo;
 #[cfg(feature = "hyper")]
 pub use self::hyper::{HyperExecutor, HyperIo, HyperTimer};
+#[cfg(feature = "stackful")]
+pub use self::std_io::StdIo;
 #[cfg(feature = "tokio-io")]
 pub use self::tokio::TokioIo;
