@@ -110,15 +110,15 @@ fn whole_files() -> Vec<Row> {
     rows! { on_a_file:
         "fs/surface::flush" => |it| it.file.flush();
         "fs/surface::shutdown" => |it| it.file.shutdown();
-        "fs/file::sync_all" => |it| async move { it.file.sync_all().await };
-        "fs/file::sync_data" => |it| async move { it.file.sync_data().await };
-        "fs/file::set_len" => |it| async move { it.file.set_len(9000).await };
-        "fs/file::allocate" => |it| async move { it.file.allocate(0, 9000).await };
-        "fs/file::fallocate" => |it| async move { it.file.fallocate(libc::FALLOC_FL_KEEP_SIZE, 0, 9000).await };
-        "fs/file::metadata" => |it| async move { it.file.metadata().await };
-        "fs/file::set_permissions" => |it| async move { it.file.set_permissions(Permissions::from_mode(0o600)).await };
-        "fs/file::set_modified" => |it| async move { it.file.set_modified(SystemTime::now()).await };
-        "fs/file::set_times" => |it| async move {
+        "fs/control::sync_all" => |it| async move { it.file.sync_all().await };
+        "fs/control::sync_data" => |it| async move { it.file.sync_data().await };
+        "fs/control::set_len" => |it| async move { it.file.set_len(9000).await };
+        "fs/control::allocate" => |it| async move { it.file.allocate(0, 9000).await };
+        "fs/control::fallocate" => |it| async move { it.file.fallocate(libc::FALLOC_FL_KEEP_SIZE, 0, 9000).await };
+        "fs/control::metadata" => |it| async move { it.file.metadata().await };
+        "fs/control::set_permissions" => |it| async move { it.file.set_permissions(Permissions::from_mode(0o600)).await };
+        "fs/control::set_modified" => |it| async move { it.file.set_modified(SystemTime::now()).await };
+        "fs/control::set_times" => |it| async move {
             it.file.set_times(FileTimes::new().set_modified(SystemTime::now())).await
         };
         "fs/file::try_clone" => |it| async move { it.file.try_clone().await };

@@ -13,8 +13,9 @@ const ELSEWHERE: [(&str, &str); 2] = [
 ];
 
 /// What looks like an operation, or is none that could be dropped midway.
-const EXCEPTIONS: [(&str, &str); 2] = [
-    ("poll::new", "keeps the future of somebody else"),
+const EXCEPTIONS: [(&str, &str); 3] = [
+    ("poll/read::new", "keeps the future of somebody else"),
+    ("poll/write::new", "keeps the future of somebody else"),
     ("stdio/output::shutdown", "a flush by another name"),
 ];
 
