@@ -14,6 +14,9 @@ use camshaft::fiber::{self, Guard};
 use camshaft::task::{JoinHandle, yield_now};
 use camshaft::time::sleep;
 
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
 /// Uses so much of its stack.
 fn reach(bytes: usize) -> usize {
     let frame = black_box([1_u8; 1024]);
@@ -37,6 +40,32 @@ fn stacks_are_used_again() {
         assert_eq!((census.live, census.peak), (0, 1));
         assert!(census.stacks <= 64, "{census:?}");
         assert!(census.resident <= 16 << 10, "{census:?}");
+    });
+}
+
+#[test]
+fn a_steady_spawn_allocates_nothing_and_names_do_not_leak() {
+    let _alone = alone();
+    runtime().block_on(async {
+        for named in [false, true] {
+            let mut before = (0, 0);
+            for n in 0..200 {
+                if n == 100 {
+                    before = (allocations(), live_allocations());
+                }
+                let fiber = match named {
+                    true => fiber::Builder::new()
+                        .name("one of many")
+                        .spawn(fiber::yield_now),
+                    false => fiber::spawn(fiber::yield_now),
+                };
+                fiber.await.expect("no panic");
+            }
+            if !named {
+                assert_eq!(allocations(), before.0);
+            }
+            assert_eq!(live_allocations(), before.1);
+        }
     });
 }
 

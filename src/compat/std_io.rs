@@ -22,8 +22,9 @@ use super::adapter::{Adapter, adapter};
 /// first. Whatever becomes of the fiber's stack, the kernel uses memory of the runtime's, until its last word on the
 /// operation. An abort need not wait for that word, and the fiber is unwound at once.
 ///
-/// The copy costs what `memcpy` does: about 2 % of receiving as much over the loopback. Where that is too much,
-/// [`wait`](crate::fiber::wait) for the methods of the stream itself, which take owned buffers and copy nothing.
+/// The copy costs what `memcpy` does: 11 µs for each MiB, measured where receiving a MiB over the loopback took 110 at
+/// best. Where that is too much, [`wait`](crate::fiber::wait) for the methods of the stream itself, which take owned
+/// buffers and copy nothing.
 ///
 /// # Errors
 ///

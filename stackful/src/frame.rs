@@ -1,9 +1,7 @@
 //! The frame of a fiber, at the upper end of its stack, and the two switches: into it and out of it.
 //!
 //! ```text
-//!   stack   [ guard │ … free … │ calls of the fiber │ root, closure │ frame │ colour ]
-//!                                                                             └ shifts the frames of different stacks
-//!                                                                               to different sets of the caches
+//!   stack   [ guard │ … free … │ calls of the fiber │ root, closure │ frame ]
 //!   thread  CURRENT ──> frame of the fiber that runs ──parent──> frame of the one that resumed it ──> … ──> null
 //! ```
 //!
@@ -54,8 +52,6 @@ type Switch = Coroutine<(), (), (), Region>;
 
 /// Closures larger than this are boxed instead of being copied onto the stack: it has to fit below the frame.
 const LARGEST_BODY: usize = 256;
-/// Frames are shifted by a multiple of a cache line; there are so many different shifts.
-const COLOURS: usize = 16;
 const CACHE_LINE: usize = 64;
 
 /// What a fiber has besides its function.
@@ -78,8 +74,6 @@ pub(crate) struct Frame {
     pub(crate) polling: Cell<bool>,
     /// The fiber was dropped: it unwinds instead of waiting.
     cancelled: Cell<bool>,
-    /// It has begun to unwind for that.
-    unwound: Cell<bool>,
     /// Its thread was unwinding when it was resumed, so `thread::panicking` says nothing about the fiber.
     outer_panic: Cell<bool>,
     pub(crate) is_generator: bool,
@@ -124,7 +118,7 @@ impl Core {
         F: FnOnce(&Frame) + 'static,
     {
         let stack = pool::take(birth.class)?;
-        if const { size_of::<F>() <= LARGEST_BODY && align_of::<F>() <= 16 } {
+        if const { size_of::<F>() <= LARGEST_BODY } {
             Ok(Self::lay_out(stack, birth, is_generator, body))
         } else {
             let body = Box::new(body);
@@ -138,9 +132,7 @@ impl Core {
     where
         F: FnOnce(&Frame) + 'static,
     {
-        let top = stack.top();
-        let colour = (top >> 12) % COLOURS * CACHE_LINE;
-        let address = (top - colour - size_of::<Block>()) & !(CACHE_LINE - 1);
+        let address = (stack.top() - size_of::<Block>()) & !(CACHE_LINE - 1);
         let block = ptr::with_exposed_provenance_mut::<Block>(address);
         let frame: *const Frame = block.cast();
         let limit = stack.limit() - page_bytes();
@@ -163,7 +155,6 @@ impl Core {
             out: Cell::new(ptr::null_mut()),
             polling: Cell::new(false),
             cancelled: Cell::new(false),
-            unwound: Cell::new(false),
             outer_panic: Cell::new(false),
             is_generator,
             birth,
@@ -303,17 +294,13 @@ impl Frame {
 
     /// Whether waiting is refused because the fiber unwinds.
     pub(crate) fn is_unwinding(&self) -> bool {
-        if self.cancelled.get() {
-            self.unwound.get() && thread::panicking()
-        } else {
-            thread::panicking() && !self.outer_panic.get()
-        }
+        // A fiber that was dropped has begun to unwind before it can ask.
+        thread::panicking() && (self.cancelled.get() || !self.outer_panic.get())
     }
 
     /// Ends the fiber that was dropped, or what is left of it if somebody has caught the unwind before.
     #[cold]
     pub(crate) fn unwind(&self) -> ! {
-        self.unwound.set(true);
         resume_unwind(Box::new(Cancelled));
     }
 }

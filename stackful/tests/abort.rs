@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use camshaft_executor::{Executor, ThreadPark, block_on, spawn, yield_now};
 use camshaft_stackful::{Fiber, Generator, census, wait};
-use common::{Drops, OnDrop, Token};
+use common::{Drops, OnDrop, Token, message};
 
 /// Waits for ever, `depth` calls deep, with a token in each.
 fn descend(depth: usize, drops: &Drops) {
@@ -126,7 +126,7 @@ fn whoever_catches_the_unwind_is_unwound_again() {
             let _token = token;
             for _ in 0..3 {
                 let waited = catch_unwind(AssertUnwindSafe(|| wait(pending::<()>())));
-                assert!(waited.is_err());
+                assert_eq!(message(&*waited.unwrap_err()), "no text");
                 counted.set(counted.get() + 1);
             }
             "kept on"
@@ -148,7 +148,8 @@ fn a_panic_on_the_way_out_is_the_tasks() {
         }));
         yield_now().await;
         fiber.abort();
-        assert!(fiber.await.unwrap_err().is_panic());
+        let error = fiber.await.unwrap_err();
+        assert_eq!(message(&*error.into_panic()), "after the unwind was caught");
     });
 }
 
@@ -167,6 +168,22 @@ fn a_fiber_dropped_by_an_unwinding_thread_unwinds_too() {
     }));
     assert!(panicked.is_err());
     assert_eq!(drops.count(), 4);
+}
+
+#[test]
+fn a_panic_on_the_way_out_of_an_unwinding_thread_does_no_harm() {
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        block_on(async move {
+            let mut fiber = Box::pin(Fiber::new(move || {
+                let waited = catch_unwind(|| wait(pending::<()>()));
+                assert!(waited.is_ok(), "after the unwind was caught");
+            }));
+            let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(fiber.as_mut().poll(cx)));
+            assert!(polled.await.is_pending());
+            panic!("the first");
+        })
+    }));
+    assert_eq!(message(&*panicked.unwrap_err()), "the first");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
 use std::task::Poll;
 
 use camshaft_executor::{block_on, spawn, yield_now};
@@ -55,14 +58,17 @@ fn dropped_before_during_and_after() {
     let drops = Drops::default();
     for taken in 0..4 {
         let token = drops.token();
+        let began = Rc::new(Cell::new(false));
+        let begins = began.clone();
         let mut items = Generator::new(move |out| {
             let _token = &token;
+            begins.set(true);
             out.give(1);
             out.give(2);
         });
         assert_eq!(items.by_ref().take(taken).count(), taken.min(2));
         drop(items);
-        assert_eq!(drops.count(), taken + 1);
+        assert_eq!((drops.count(), began.get()), (taken + 1, taken > 0));
     }
     assert_eq!(census().live, live);
 }
@@ -152,6 +158,36 @@ fn waiting_in_a_generator_that_a_future_uses_is_refused() {
         })
     }));
     assert!(said.contains("being polled"), "{said}");
+}
+
+#[test]
+fn giving_from_another_stack_is_refused() {
+    thread_local! {
+        static OUTER: Cell<*const Give<u32>> = const { Cell::new(ptr::null()) };
+    }
+    let mut outer = Generator::new(|out: &Give<u32>| {
+        // What a crate for scoped thread locals does: the borrow holds as long as this call.
+        OUTER.set(out);
+        let mut inner = Generator::new(|_: &Give<u32>| {
+            // SAFETY: the outer generator's function is still running.
+            unsafe { &*OUTER.get() }.give(1);
+        });
+        let refused = catch_unwind(AssertUnwindSafe(|| inner.next())).unwrap_err();
+        assert!(message(&*refused).contains("outside of a fiber"));
+        out.give(2);
+    });
+    assert_eq!(outer.next(), Some(2));
+}
+
+#[test]
+fn a_panic_on_the_way_out_is_that_of_the_drop() {
+    let mut items = Generator::new(|out| {
+        let given = catch_unwind(AssertUnwindSafe(|| out.give(1)));
+        assert!(given.is_ok(), "after the unwind was caught");
+    });
+    assert_eq!(items.next(), Some(1));
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(items))).unwrap_err();
+    assert_eq!(message(&*panic), "after the unwind was caught");
 }
 
 #[test]
