@@ -161,7 +161,7 @@ pub async fn turn() {
 
 /// Waits until what this thread has sent over loopback has arrived. A busy machine leaves the delivery to another thread, which
 /// goes on in the order of the sends: what is sent last arrives last.
-fn arrive() {
+pub fn arrive() {
     let myself = || {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(socket.local_addr()?)?;
