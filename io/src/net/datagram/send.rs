@@ -19,7 +19,8 @@ use crate::socket::Socket;
 /// What a send waits for when there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::net) enum Room {
-    /// For room in the socket; the driver does it.
+    /// For room in the socket; the driver does it, unless the kernel reports a full socket all the same: the ring does not
+    /// wait where the descriptor is in non-blocking mode.
     Driver,
     /// For room in the socket and at the peer that it is connected to.
     ///
@@ -89,8 +90,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     fn request(&mut self) -> Request {
         let fd = self.turn.socket().raw();
         let flags = match self.room {
-            Room::Driver => 0,
-            Room::Connected if self.waiting => {
+            Room::Driver | Room::Connected if self.waiting => {
                 let events = libc::POLLOUT;
                 return Request::Poll { fd, events };
             }
@@ -99,6 +99,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
                     span: &pause::SHORT,
                 };
             }
+            Room::Driver => 0,
             Room::Connected | Room::Elsewhere => libc::MSG_DONTWAIT,
         };
         let bytes = self.buf.as_slice();
@@ -142,4 +143,31 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
 
     /// It went out whole or not at all.
     fn inherit(self, _: Completion) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket as Raw, Type};
+
+    use super::*;
+
+    #[test]
+    fn what_found_no_room_waits_for_it_and_then_goes_out_once() {
+        let (near, _far) = Raw::pair(Domain::UNIX, Type::DGRAM, None).unwrap();
+        let socket = Socket::<Datagrams>::new(near.into());
+        let mut send = Send::new(&socket, &b"ping"[..], None, Room::Driver);
+        assert!(matches!(send.request(), Request::Send { .. }));
+        let full = Completion::new(-libc::EAGAIN, 0);
+        let Step::Again(mut send) = send.complete(full) else {
+            panic!("a full socket is no end");
+        };
+        assert!(matches!(send.request(), Request::Poll { .. }), "a wait");
+        let ready = Completion::new(libc::POLLOUT.into(), 0);
+        let Step::Again(mut send) = send.complete(ready) else {
+            panic!("a wait sends nothing");
+        };
+        assert!(matches!(send.request(), Request::Send { .. }));
+        let sent = send.complete(Completion::new(4, 0));
+        assert!(matches!(sent, Step::Done((Ok(4), _))), "it went out");
+    }
 }
