@@ -10,9 +10,10 @@ use std::time::Duration;
 use camshaft::net::{TcpListener, TcpStream};
 use camshaft::runtime::{Backend, Builder, Runtime};
 use camshaft::time::{sleep, timeout};
+use common::standard::Instead;
 use common::{
-    alone, fds, half_std, in_child, is_child, isolated, limit_fds, pair, panic_of, poll_outside,
-    read_exactly, runtime, turn,
+    alone, fds, half_std, in_child, is_child, isolated, limit_fds, os_pipe, pair, panic_of,
+    poll_outside, read_exactly, runtime, turn,
 };
 
 /// A panic that names the runtime and the remedy.
@@ -266,6 +267,22 @@ fn seccomp_answers_enosys() {
         libc::ENOSYS,
         ErrorKind::Unsupported,
     );
+}
+
+#[test]
+fn a_note_that_nobody_reads_is_no_panic() {
+    let _alone = alone();
+    isolated("a_note_that_nobody_reads_is_no_panic", || {
+        refuse_io_uring(libc::EPERM);
+        let (read, write) = os_pipe();
+        drop(read);
+        let broken = Instead::of(libc::STDERR_FILENO, write);
+        // SAFETY: the handler is a constant of the system.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let built = std::panic::catch_unwind(|| runtime().backend());
+        drop(broken);
+        assert_eq!(built.expect("no panic"), Backend::Epoll);
+    });
 }
 
 #[test]

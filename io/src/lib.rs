@@ -34,6 +34,7 @@ mod join;
 mod lane;
 mod message;
 pub mod net;
+mod note;
 mod offload;
 mod op;
 mod pause;

@@ -67,6 +67,7 @@ pub(crate) use self::table::{Key, Sink};
 pub use self::unpark::Unparker;
 use self::workers::Workers;
 use crate::fork;
+use crate::note::note;
 
 /// Runs a closure on some other thread; see [`Config::offload`].
 pub type Offload = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
@@ -157,7 +158,7 @@ fn open_port(config: &Config, unparker: &Arc<Unparker>) -> io::Result<(Port, Rep
 /// Tells once in the life of the process that the faster way is closed.
 fn say_once(error: &io::Error) {
     static SAID: Once = Once::new();
-    SAID.call_once(|| eprintln!("camshaft: {error}; using epoll instead"));
+    SAID.call_once(|| note(format_args!("{error}; using epoll instead")));
 }
 
 /// The least number of completions that fit in the queue before the kernel has to keep some aside.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::lent::Lent;
 use super::{DRAIN_LIMIT, Inner, NOTICE_LIMIT};
 use crate::driver::lend::BufRing;
+use crate::note::note;
 
 impl Inner {
     /// Prepares the end in the one order that is safe: cancel, wait, unregister; closing comes last, with the drop.
@@ -52,10 +53,10 @@ impl Inner {
         if deliveries.is_empty() {
             return;
         }
-        eprintln!(
-            "camshaft: the peers of {} sends without a copy have not taken everything at shutdown; their buffers are leaked",
+        note(format_args!(
+            "the peers of {} sends without a copy have not taken everything at shutdown; their buffers are leaked",
             deliveries.len()
-        );
+        ));
         for delivery in deliveries {
             self.count(|stats| stats.completed += 1);
             self.put_out(Some(delivery), &mut self.wakes.borrow_mut());
@@ -66,10 +67,9 @@ impl Inner {
     #[cold]
     fn report_leak(&self) {
         let stuck = self.table.borrow().in_flight();
-        eprintln!(
-            "camshaft: the kernel has not finished {stuck} operations at shutdown; their buffers and the ring are \
-             leaked"
-        );
+        note(format_args!(
+            "the kernel has not finished {stuck} operations at shutdown; their buffers and the ring are leaked"
+        ));
     }
 }
 
