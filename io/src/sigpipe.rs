@@ -2,10 +2,10 @@
 //!
 //! A write to a pipe that nobody reads raises `SIGPIPE`, which ends the process unless somebody has set another disposition.
 //! The startup code of Rust ignores it, but a program may have set it back, so that `println!` into a closed pipe ends it as
-//! it ends `cat`. That choice is left alone: what this crate writes reports `BrokenPipe` and raises nothing, by
+//! it ends `cat`; or a handler may listen to it. That choice is left alone: what this crate writes reports `BrokenPipe` and raises nothing, by
 //!
 //! 1. the flag `RWF_NOSIGNAL`, where the kernel knows it (Linux 6.18);
-//! 2. else, if the signal would end the process, a write that does not wait, with the signal blocked around it.
+//! 2. else, unless the signal is ignored, a write that does not wait, with the signal blocked around it.
 
 use std::ffi::c_int;
 use std::io;
@@ -30,7 +30,7 @@ pub(crate) enum Guard {
 pub(crate) fn guard() -> Guard {
     if knows_flag() {
         Guard::Flags(RWF_NOSIGNAL)
-    } else if is_fatal() {
+    } else if is_raised() {
         Guard::Mask
     } else {
         Guard::Flags(0)
@@ -50,15 +50,15 @@ fn knows_flag() -> bool {
     })
 }
 
-/// Whether `SIGPIPE` would end the process.
-fn is_fatal() -> bool {
+/// Whether `SIGPIPE` would end the process, or call a handler.
+fn is_raised() -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: the kernel writes one `sigaction`.
     if unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr()) } != 0 {
         return true;
     }
     // SAFETY: the call succeeded, so it was written.
-    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
+    unsafe { action.assume_init() }.sa_sigaction != libc::SIG_IGN
 }
 
 /// `pwritev2` at the descriptor's own position.
@@ -81,10 +81,10 @@ pub(crate) unsafe fn write_now(
     usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
-/// Makes calls that do not wait, on this thread, with `SIGPIPE` blocked around them if it would end the process. A signal
-/// that they raise is taken back.
+/// Makes calls that do not wait, on this thread, with `SIGPIPE` blocked around them unless it is ignored. A signal that
+/// they raise is taken back.
 pub(crate) fn without_sigpipe<R>(call: impl FnOnce() -> R) -> R {
-    if !is_fatal() {
+    if !is_raised() {
         return call();
     }
     let only = only_sigpipe();
@@ -135,8 +135,11 @@ fn is_pending() -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::fd::OwnedFd;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+
+    static HEARD: AtomicU32 = AtomicU32::new(0);
 
     /// A disposition, and what was there before.
     fn dispose(handler: libc::sighandler_t) -> libc::sighandler_t {
@@ -150,7 +153,7 @@ mod tests {
         drop(read);
         let write = OwnedFd::from(write);
         let before = dispose(libc::SIG_DFL);
-        assert!(is_fatal());
+        assert!(is_raised());
         for _ in 0..3 {
             let result = without_sigpipe(|| {
                 // SAFETY: the memory is one byte.
@@ -159,8 +162,19 @@ mod tests {
             assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
             assert!(!is_pending(), "the signal was taken back");
         }
+        // A handler must not hear of it either.
+        extern "C" fn hear(_: c_int) {
+            HEARD.fetch_add(1, Ordering::Relaxed);
+        }
+        dispose(hear as *const () as libc::sighandler_t);
+        let result = without_sigpipe(|| {
+            // SAFETY: the memory is one byte.
+            unsafe { write_now(write.as_raw_fd(), b"x".as_ptr(), 1, 0) }
+        });
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(HEARD.load(Ordering::Relaxed), 0);
         dispose(libc::SIG_IGN);
-        assert!(!is_fatal());
+        assert!(!is_raised());
         if let Guard::Flags(flags) = guard() {
             // SAFETY: the memory is one byte.
             let result = unsafe { write_now(write.as_raw_fd(), b"x".as_ptr(), 1, flags) };

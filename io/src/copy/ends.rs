@@ -9,7 +9,7 @@ use crate::driver::{BufGuard, CURSOR, Request, transfer_len};
 use crate::fs::RawFile;
 use crate::lane::{Direction, Turn};
 use crate::pipe::{Pipe, nonblocking};
-use crate::sigpipe::without_sigpipe;
+use crate::sigpipe::{Guard, guard, without_sigpipe};
 use crate::socket::Socket;
 use crate::stream::{Stashed, Stream};
 
@@ -149,25 +149,36 @@ impl End {
     pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         let fd = self.as_raw_fd();
         let (memory, len) = (bytes.as_ptr(), transfer_len(bytes.len()));
-        let request = match self {
-            Self::Stream(_) => Request::Send {
-                fd,
-                memory,
-                len,
-                flags: 0,
-            },
-            Self::Pipe(_) => Request::Write {
-                fd,
-                memory,
-                len,
-                offset: CURSOR,
-                flags: 0,
+        let write = |flags| Request::Write {
+            fd,
+            memory,
+            len,
+            offset: CURSOR,
+            flags,
+        };
+        let (request, masked) = match self {
+            Self::Stream(_) => {
+                let flags = 0; // every send is one without a signal
+                let send = Request::Send {
+                    fd,
+                    memory,
+                    len,
+                    flags,
+                };
+                (send, false)
+            }
+            Self::Pipe(_) => match guard() {
+                Guard::Flags(flags) => (write(flags), false),
+                Guard::Mask => (write(0), true),
             },
         };
-        let result = without_sigpipe(|| {
-            // SAFETY: REQUEST-MEMORY: the slice outlives the call.
-            unsafe { request.attempt() }
-        });
+        // SAFETY: REQUEST-MEMORY: the slice outlives the call.
+        let attempt = || unsafe { request.attempt() };
+        let result = if masked {
+            without_sigpipe(attempt)
+        } else {
+            attempt()
+        };
         usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
     }
 }
