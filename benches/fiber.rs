@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `resume` | `fiber/N` | one turn of one of N fibers: popped, polled, resumed, and suspended by `yield_now` |
 //! | | `task/N` | the same turn of a task |
-//! | | `floor/N` | corosensei's own switch into one of N bare coroutines, in turn, and back |
+//! | | `floor/N` | corosensei's own switch into one of N bare coroutines, in turn, and back, on stacks that lie like ours |
 //! | `life` | `fiber` | a function that does nothing: spawned, run on a stack from the pool, awaited |
 //! | | `task` | the same as a task |
 //! | | `floor` | a bare coroutine on a stack that is used again: made, resumed, over |
@@ -18,7 +18,6 @@
 
 mod common;
 
-use std::collections::VecDeque;
 use std::env;
 use std::error::Error;
 use std::fs;
@@ -59,24 +58,50 @@ fn turns(runtime: &Runtime, iterations: u64, live: u64) -> Duration {
     elapsed.mul_f64(iterations as f64 / (rounds * (live + 1)) as f64)
 }
 
-/// A stack from the heap, without a guard: for functions that are known to need little.
-struct Bare(Box<[u128]>);
+/// Bytes from one bare stack to the next: as far as those of fibers lie apart.
+const STRIDE: usize = 68 << 10;
+
+/// A stack without a guard, for functions that are known to need little, on small pages like those of fibers.
+struct Bare {
+    top: StackPointer,
+}
 
 impl Bare {
     fn new() -> Self {
-        Self(vec![0; 1024].into_boxed_slice())
+        let mut one = Self::many(1);
+        one.pop().expect("one was asked for")
+    }
+
+    /// Their memory stays until the process ends.
+    fn many(count: u64) -> Vec<Self> {
+        let count = usize::try_from(count).expect("not more than there is memory for");
+        // SAFETY: a fresh mapping touches no existing memory.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                count * STRIDE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        assert!(!std::ptr::eq(start, libc::MAP_FAILED), "no memory");
+        // SAFETY: exactly the mapping just made.
+        unsafe { libc::madvise(start, count * STRIDE, libc::MADV_NOHUGEPAGE) };
+        let top = |n| StackPointer::new(start.addr() + n * STRIDE).expect("not at address zero");
+        (1..=count).map(|n| Self { top: top(n) }).collect()
     }
 }
 
-// SAFETY: no guard, so this is for coroutines of this file only, which use a few hundred bytes of 16 KiB.
+// SAFETY: no guard, so this is for coroutines of this file only, which use a few hundred bytes of 68 KiB.
 unsafe impl Stack for Bare {
     fn base(&self) -> StackPointer {
-        let end = self.0.as_ptr_range().end.addr();
-        StackPointer::new(end).expect("not at address zero")
+        self.top
     }
 
     fn limit(&self) -> StackPointer {
-        StackPointer::new(self.0.as_ptr().addr()).expect("not at address zero")
+        StackPointer::new(self.top.get() - STRIDE).expect("not at address zero")
     }
 }
 
@@ -114,9 +139,10 @@ fn resume(c: &mut Criterion) {
             b.iter_custom(|iterations| turns(&runtime, iterations, live));
         });
         group.bench_function(BenchmarkId::new("floor", live), |b| {
-            let mut queue: VecDeque<_> = (0..live)
-                .map(|_| {
-                    Coroutine::<(), (), (), Bare>::with_stack(Bare::new(), |yielder, ()| {
+            let mut queue: Vec<_> = Bare::many(live)
+                .into_iter()
+                .map(|stack| {
+                    Coroutine::<(), (), (), Bare>::with_stack(stack, |yielder, ()| {
                         loop {
                             yielder.suspend(());
                         }

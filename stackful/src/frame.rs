@@ -53,6 +53,8 @@ type Switch = Coroutine<(), (), (), Region>;
 /// Closures larger than this are boxed instead of being copied onto the stack: it has to fit below the frame.
 const LARGEST_BODY: usize = 256;
 const CACHE_LINE: usize = 64;
+/// What corosensei keeps below the block, and touches at each switch: in one cache line with the beginning of the block.
+const LINK: usize = 16;
 
 /// What a fiber has besides its function.
 #[derive(Debug)]
@@ -63,7 +65,8 @@ pub(crate) struct Birth {
     pub(crate) origin: &'static Location<'static>,
 }
 
-/// What a fiber and those who run it tell each other.
+/// What a fiber and those who run it tell each other: first what each switch touches.
+#[repr(C)]
 pub(crate) struct Frame {
     parent: Cell<*const Self>,
     yielder: Cell<*const Yielder<(), ()>>,
@@ -84,8 +87,8 @@ pub(crate) struct Frame {
 /// What lies at the upper end of a stack.
 #[repr(C)]
 struct Block {
-    frame: Frame,
     switch: ManuallyDrop<Switch>,
+    frame: Frame,
 }
 
 /// The part of a stack below the block.
@@ -132,9 +135,10 @@ impl Core {
     where
         F: FnOnce(&Frame) + 'static,
     {
-        let address = (stack.top() - size_of::<Block>()) & !(CACHE_LINE - 1);
+        let address = ((stack.top() - size_of::<Block>()) & !(CACHE_LINE - 1)) - CACHE_LINE + LINK;
         let block = ptr::with_exposed_provenance_mut::<Block>(address);
-        let frame: *const Frame = block.cast();
+        // SAFETY: an address within the stack, which is ours.
+        let frame: *const Frame = unsafe { &raw const (*block).frame };
         let limit = stack.limit() - page_bytes();
         let region = Region {
             base: NonZeroUsize::new(address).expect("a stack is not at address zero"),
@@ -161,8 +165,8 @@ impl Core {
             stack: ManuallyDrop::new(stack),
         };
         let whole = Block {
-            frame,
             switch: ManuallyDrop::new(switch),
+            frame,
         };
         // SAFETY: DISJOINT: this stack is ours, and at its upper end there is room for the block, aligned.
         unsafe { block.write(whole) };
