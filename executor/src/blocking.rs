@@ -8,6 +8,7 @@
 //! what they submit.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -29,7 +30,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Runs a job on a thread of the pool.
 ///
 /// Unlike [`spawn_blocking`](crate::spawn_blocking) this needs no runtime, reports nothing, and is not waited for. A panic of the
-/// job is printed and otherwise ignored. If the system grants not even one thread, the job runs on this one.
+/// job is printed and otherwise ignored.
+///
+/// If the system grants not even one thread, the job is dropped unrun, before this returns: what may wait for ever must not
+/// hold the loop up that it came from.
 ///
 /// # Examples
 ///
@@ -40,10 +44,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// ```
 pub fn run(job: Box<dyn FnOnce() + Send>) {
     submit(Job {
-        group: 0,
+        group: NOBODY,
         work: job,
     });
 }
+
+/// The group of jobs that no executor takes back.
+const NOBODY: usize = 0;
 
 /// A closure in the queue, with the address of the group that may take it back.
 struct Job {
@@ -97,14 +104,18 @@ fn submit(job: Job) {
     }
     let mut queue = lock(&pool.queue);
     queue.threads -= 1;
+    // Also those of other callers, who counted on the thread that was not granted.
     let stranded = if queue.threads == 0 {
-        queue.jobs.pop_front()
+        mem::take(&mut queue.jobs)
     } else {
-        None
+        VecDeque::new()
     };
     drop(queue);
-    if let Some(job) = stranded {
-        quietly(job.work);
+    for job in stranded {
+        match job.group {
+            NOBODY => quietly(|| drop(job.work)),
+            _ => quietly(job.work),
+        }
     }
 }
 
@@ -243,7 +254,7 @@ pub(crate) fn close(home: Home) {
     lock(&group.started).closed = true;
     let address = Arc::as_ptr(&group).addr();
     let mut queue = lock(&pool().queue);
-    let (ours, others) = std::mem::take(&mut queue.jobs)
+    let (ours, others) = mem::take(&mut queue.jobs)
         .into_iter()
         .partition(|job| job.group == address);
     queue.jobs = others;

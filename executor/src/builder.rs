@@ -44,6 +44,9 @@ where
 /// is allowed there. A panic ends in the handle. Aborting cancels a closure that has not started and does nothing to
 /// one that has. Dropping the runtime waits for those that have started and drops the others.
 ///
+/// If the system grants not even one thread (`RLIMIT_NPROC`, the limit of a container), the closure runs at once on this one,
+/// and all tasks wait for it.
+///
 /// # Panics
 ///
 /// Panics outside of a camshaft runtime.

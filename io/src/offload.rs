@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
+use std::thread;
 
 use crate::driver::{self, Job};
 
@@ -39,13 +40,28 @@ struct Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.shared.finish(Err(io::Error::other(
-            "the blocking operation was dropped before it finished",
-        )));
+        self.shared.finish(Err(if thread::panicking() {
+            io::Error::other("the blocking operation panicked")
+        } else {
+            no_thread()
+        }));
     }
 }
 
+/// The error of an operation that needs a thread where the system grants none. Not that of the system, `EAGAIN`, which means
+/// "wait for readiness" everywhere else.
+pub(crate) fn no_thread() -> io::Error {
+    io::Error::other(
+        "no thread can be started for an operation that may block: raise the number of processes of this user (ulimit -u, \
+         RLIMIT_NPROC) or of this container (pids.max)",
+    )
+}
+
 /// Runs `job` on the runtime's blocking threads.
+///
+/// # Errors
+///
+/// What the job returns, and [`no_thread`].
 ///
 /// # Cancellation
 ///

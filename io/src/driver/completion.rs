@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::offload;
+
 /// What the kernel said about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Completion {
@@ -33,7 +35,15 @@ impl Completion {
     /// The count or descriptor, or the errno as an error.
     #[inline]
     pub(crate) fn value(self) -> io::Result<u32> {
-        u32::try_from(self.result).map_err(|_| io::Error::from_raw_os_error(-self.result))
+        u32::try_from(self.result).map_err(|_| self.error())
+    }
+
+    #[cold]
+    fn error(self) -> io::Error {
+        match -self.result {
+            NO_THREAD => offload::no_thread(),
+            errno => io::Error::from_raw_os_error(errno),
+        }
     }
 
     /// [`Completion::value`] as a length in memory.
@@ -87,6 +97,9 @@ impl Completion {
     }
 }
 
+/// In the place of an errno: no thread was found for the request. No errno of the kernel, which has none above 4095 and names
+/// none above 600.
+pub(super) const NO_THREAD: i32 = 4095;
 /// The kernel picked a buffer (`IORING_CQE_F_BUFFER`).
 const PICKED: u32 = 1;
 /// In the flags of a delivered send without a copy: it was copied. No flag of the kernel.

@@ -69,7 +69,8 @@ use self::workers::Workers;
 use crate::fork;
 use crate::note::note;
 
-/// Runs a closure on some other thread; see [`Config::offload`].
+/// Runs a closure on some other thread, or drops it if there is none, which its waiter sees as an error. Never runs it on this
+/// one: it may wait for ever. See [`Config::offload`].
 pub type Offload = Arc<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
 
 /// What a driver is made of.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Offload;
-use super::completion::Completion;
+use super::completion::{Completion, NO_THREAD};
 use super::request::Request;
 use super::unpark::Unparker;
 
@@ -108,8 +108,8 @@ impl Workers {
         let outcome = Outcome {
             request: *request,
             user_data,
-            // What a full system says; stands if the job is dropped unrun.
-            completion: Completion::new(-libc::EAGAIN, 0),
+            // Stands if the job is dropped unrun.
+            completion: Completion::new(-NO_THREAD, 0),
         };
         let job = Job {
             outcome: Some(outcome),

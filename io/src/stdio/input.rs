@@ -14,6 +14,7 @@ use super::{Next, PORTION, Standard, is_closed};
 use crate::buf::{BufResult, IoBufMut};
 use crate::copy::{AsSource, Source};
 use crate::driver::{self, Job};
+use crate::offload::no_thread;
 use crate::readiness::give_way;
 use crate::stream::{implement_read, no_room};
 
@@ -347,9 +348,7 @@ impl Reader {
         lock(&STATE).busy = true;
         let reader = Self {
             len: len.min(PORTION),
-            outcome: Err(io::Error::other(
-                "no thread can be started to read standard input",
-            )),
+            outcome: Err(no_thread()),
             _job: driver.begin_job(),
         };
         driver.offload(Box::new(move || reader.run()));

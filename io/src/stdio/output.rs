@@ -11,6 +11,7 @@ use super::{Next, PORTION, Standard, is_closed};
 use crate::buf::{BufResult, IoBuf};
 use crate::copy::{AsSink, Sink};
 use crate::driver::{self, Job};
+use crate::offload::no_thread;
 use crate::readiness::give_way;
 use crate::sigpipe::{Guard, guard, without_sigpipe, write_now};
 use crate::stream::implement_write;
@@ -129,9 +130,7 @@ impl Writer {
         let writer = Self {
             output,
             bytes: bytes.to_vec(),
-            outcome: Err(io::Error::other(
-                "no thread can be started to write to a standard stream",
-            )),
+            outcome: Err(no_thread()),
             _job: driver.begin_job(),
         };
         driver.offload(Box::new(move || writer.run()));
