@@ -5,7 +5,7 @@
 //! processes:
 //!
 //! ```text
-//! prime 1000 is 7919; 2755287 messages in 0.19 s, 70 ns each; 1001 stacks hold 4.0 MiB
+//! prime 1000 is 7919; 976518 messages in 0.06 s, 62 ns each; 1001 stacks hold 3.9 MiB
 //! ```
 
 use std::cell::RefCell;

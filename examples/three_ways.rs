@@ -1,13 +1,13 @@
 //! One protocol, written three ways: as an `async fn`, as a state machine by hand, and as a fiber.
 //!
-//! Run it with `cargo run --features stackful --example three_ways`. A client sends names, one a line; the server looks
+//! Run it with `cargo run --release --features stackful --example three_ways`. A client sends names, one a line; the server looks
 //! each up (which here takes 5 ms) and greets. All three servers say the same, and what they need while they wait differs:
 //!
 //! ```text
 //! async fn        hello, ada! hello, grace!     176 bytes of future
 //! by hand         hello, ada! hello, grace!     312 bytes of future
 //! fiber           hello, ada! hello, grace!      48 bytes of future
-//!                                             12288 bytes of stack, too
+//!                                              4096 bytes of stack, too
 //! ```
 
 use std::error::Error;
