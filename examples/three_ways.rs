@@ -1,7 +1,8 @@
 //! One protocol, written three ways: as an `async fn`, as a state machine by hand, and as a fiber.
 //!
-//! Run it with `cargo run --release --features stackful --example three_ways`. A client sends names, one a line; the server looks
-//! each up (which here takes 5 ms) and greets. All three servers say the same, and what they need while they wait differs:
+//! Run it with `cargo run --release --features stackful --example three_ways`. A client sends names, one a line; the
+//! server looks each up (which here takes 5 ms) and greets. All three servers say the same, and what they need while they
+//! wait differs:
 //!
 //! ```text
 //! async fn        hello, ada! hello, grace!     176 bytes of future
