@@ -3,10 +3,16 @@
 
 mod common;
 
+use std::io::{Read, Write, pipe as io_pipe};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use camshaft::io::{stdin, stdout};
 use camshaft::time::sleep;
-use common::{alone, isolated, pair, panic_of, poll_once, read_exactly, runtime, turn};
+use common::standard::{Instead, terminal};
+use common::{
+    alone, isolated, os_pipe, pair, panic_of, poll_once, read_exactly, runtime, turn, until,
+};
 
 /// Forks, runs the body in the child, and returns the status that the child exits with. The body must not return to the
 /// test harness: the child exits with what it returns, and with 99 if it panics.
@@ -148,6 +154,87 @@ fn a_child_that_goes_on_in_the_loop_panics() {
         assert_eq!(libc::WEXITSTATUS(status), 7, "the child's loop refused");
         runtime.block_on(turn());
     });
+}
+
+#[test]
+fn standard_input_is_not_taken_by_a_read_of_the_parent() {
+    let _alone = alone();
+    isolated(
+        "standard_input_is_not_taken_by_a_read_of_the_parent",
+        || {
+            let (read, write) = os_pipe();
+            let instead = Instead::of(libc::STDIN_FILENO, read);
+            let parent = runtime();
+            let mut dropped = Box::pin(stdin().read_exact(vec![0; 9].into_boxed_slice()));
+            let mut reading = Box::pin(stdin().read(Vec::with_capacity(9)));
+            let mut write = std::fs::File::from(write);
+            write.write_all(b"left, ").expect("room");
+            parent.block_on(async {
+                assert!(poll_once(dropped.as_mut()).await.is_pending());
+                drop(dropped);
+            });
+            let code = fork(|| {
+                let read = stdin().read(Vec::with_capacity(9));
+                i32::from(&*runtime().block_on(read).1 != b"left, ")
+            });
+            assert_eq!(code, 0, "what a dropped read left is copied as memory is");
+            parent.block_on(async {
+                let left = reading.as_mut().await.1;
+                assert_eq!(left, b"left, ");
+                reading.set(stdin().read(Vec::with_capacity(9)));
+                assert!(poll_once(reading.as_mut()).await.is_pending());
+                turn().await;
+            });
+            write.write_all(b"new").expect("room");
+            let code = fork(|| {
+                let read = stdin().read(Vec::with_capacity(9));
+                i32::from(&*runtime().block_on(read).1 != b"new")
+            });
+            drop(instead);
+            assert_eq!(code, 0, "the child reads");
+        },
+    );
+}
+
+fn is_readable(fd: &impl AsRawFd) -> bool {
+    let mut asked = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: the kernel reads and writes one entry.
+    unsafe { libc::poll(&raw mut asked, 1, 0) == 1 }
+}
+
+#[test]
+fn standard_output_is_not_taken_by_a_thread_of_the_parent() {
+    let _alone = alone();
+    isolated(
+        "standard_output_is_not_taken_by_a_thread_of_the_parent",
+        || {
+            let (master, slave) = terminal();
+            let instead = Instead::of(libc::STDOUT_FILENO, slave);
+            let parent = runtime();
+            parent.block_on(async {
+                camshaft::spawn(async { stdout().write_all(vec![b'x'; 1 << 20]).await });
+                // Then a thread writes.
+                until(|| is_readable(&master)).await;
+            });
+            let code = fork(|| {
+                let (mut read, write) = io_pipe().expect("a pipe");
+                let _instead = Instead::of(libc::STDOUT_FILENO, write);
+                let write = stdout().write_all("child");
+                runtime().block_on(write).0.expect("room");
+                let mut bytes = [0; 5];
+                read.read_exact(&mut bytes).expect("five bytes");
+                i32::from(&bytes != b"child")
+            });
+            // Ends the write of the thread.
+            drop(master);
+            drop(instead);
+            assert_eq!(code, 0);
+        },
+    );
 }
 
 #[test]

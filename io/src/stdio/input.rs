@@ -14,22 +14,20 @@ use super::{Next, PORTION, Standard, is_closed};
 use crate::buf::{BufResult, IoBufMut};
 use crate::copy::{AsSource, Source};
 use crate::driver::{self, Job};
+use crate::fork::Own;
 use crate::offload::no_thread;
 use crate::readiness::give_way;
 use crate::stream::{implement_read, no_room};
 
 const INPUT: Standard = Standard(libc::STDIN_FILENO);
 
-/// Those who read, in the order of asking.
-static LINE: Line = Line::new();
-
-static STATE: Mutex<State> = Mutex::new(State {
-    stash: VecDeque::new(),
-    outcome: None,
-    busy: false,
-});
-
 /// What belongs to the process's standard input beside the descriptor.
+struct Shared {
+    /// Those who read, in the order of asking.
+    line: Line,
+    state: Mutex<State>,
+}
+
 struct State {
     /// What was read for futures that are gone.
     stash: VecDeque<u8>,
@@ -37,6 +35,28 @@ struct State {
     outcome: Option<io::Result<()>>,
     /// Whether a thread reads.
     busy: bool,
+}
+
+impl Shared {
+    /// A forked child begins with a copy of what is stashed, as of all memory.
+    fn new(parent: Option<&Self>) -> Self {
+        let stash = parent
+            .and_then(|parent| parent.state.try_lock().ok())
+            .map(|state| state.stash.clone());
+        Self {
+            line: Line::new(),
+            state: Mutex::new(State {
+                stash: stash.unwrap_or_default(),
+                outcome: None,
+                busy: false,
+            }),
+        }
+    }
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: Own<Shared> = Own::new(Shared::new);
+    SHARED.get()
 }
 
 /// A handle on standard input.
@@ -93,7 +113,7 @@ impl Stdin {
             if filling.room().is_empty() {
                 return filling.finish(Err(no_room()));
             }
-            let place = LINE.place();
+            let place = shared().line.place();
             // Dropped before the place, so that nobody reads before its bytes are back.
             let mut filling = filling;
             let result = filling.more(&place).await.map(drop);
@@ -119,7 +139,7 @@ impl Stdin {
             if filling.room().is_empty() {
                 return filling.finish(Err(no_room()));
             }
-            let place = LINE.place();
+            let place = shared().line.place();
             let mut filling = filling;
             while !filling.room().is_empty() {
                 match filling.more(&place).await {
@@ -147,7 +167,7 @@ impl Stdin {
     ) -> impl Future<Output = BufResult<usize, Vec<u8>>> + use<> {
         let filling = Filling::new(buf);
         async move {
-            let place = LINE.place();
+            let place = shared().line.place();
             let mut filling = filling;
             loop {
                 filling.grow();
@@ -263,7 +283,7 @@ impl<B: IoBufMut> Filling<B> {
 
     /// Takes what is stashed, or what can be read without waiting.
     fn attempt(&mut self) -> io::Result<usize> {
-        let mut state = lock(&STATE);
+        let mut state = lock(&shared().state);
         if !state.stash.is_empty() {
             let at = self.start + self.filled;
             let taken = self.buf().fill_at(at, state.stash.as_slices().0);
@@ -306,7 +326,7 @@ impl<B: IoBufMut> Drop for Filling<B> {
 
 /// Puts bytes in front of all others.
 pub(super) fn unread(bytes: &[u8]) {
-    let mut state = lock(&STATE);
+    let mut state = lock(&shared().state);
     for byte in bytes.iter().rev() {
         state.stash.push_front(*byte);
     }
@@ -314,7 +334,7 @@ pub(super) fn unread(bytes: &[u8]) {
 
 /// Waits until the place is the first and no thread reads. The place keeps the waker for both.
 fn poll_turn(place: &Place<'_>, cx: &Context<'_>) -> Poll<()> {
-    if place.poll(cx).is_pending() || lock(&STATE).busy {
+    if place.poll(cx).is_pending() || lock(&shared().state).busy {
         return Poll::Pending;
     }
     Poll::Ready(())
@@ -337,6 +357,7 @@ unsafe fn read_now(memory: *mut u8, len: usize) -> io::Result<usize> {
 
 /// A read by a thread that may wait. When it is over, or dropped without having run, the first in line goes on.
 struct Reader {
+    shared: &'static Shared,
     len: usize,
     outcome: io::Result<Vec<u8>>,
     _job: Job,
@@ -345,8 +366,10 @@ struct Reader {
 impl Reader {
     fn start(len: usize) {
         let driver = driver::expect_current();
-        lock(&STATE).busy = true;
+        let shared = shared();
+        lock(&shared.state).busy = true;
         let reader = Self {
+            shared,
             len: len.min(PORTION),
             outcome: Err(no_thread()),
             _job: driver.begin_job(),
@@ -370,7 +393,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut state = lock(&STATE);
+        let mut state = lock(&self.shared.state);
         match std::mem::replace(&mut self.outcome, Ok(Vec::new())) {
             Ok(bytes) if bytes.is_empty() => state.outcome = Some(Ok(())),
             Ok(bytes) => state.stash.extend(bytes),
@@ -383,6 +406,6 @@ impl Drop for Reader {
         }
         state.busy = false;
         drop(state);
-        LINE.wake_first();
+        self.shared.line.wake_first();
     }
 }

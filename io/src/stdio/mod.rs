@@ -12,6 +12,9 @@
 //!
 //! What such a thread reads goes to the process's stash first, from which the future takes it; so nothing is lost when that
 //! future is gone. It never keeps a runtime or the process from ending.
+//!
+//! A forked child waits for no future and no thread of its parent. It has a copy of the stash, as of all memory, unless another
+//! thread had it in use at that moment.
 
 mod input;
 mod line;

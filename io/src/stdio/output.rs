@@ -11,6 +11,7 @@ use super::{Next, PORTION, Standard, is_closed};
 use crate::buf::{BufResult, IoBuf};
 use crate::copy::{AsSink, Sink};
 use crate::driver::{self, Job};
+use crate::fork::Own;
 use crate::offload::no_thread;
 use crate::readiness::give_way;
 use crate::sigpipe::{Guard, guard, without_sigpipe, write_now};
@@ -19,6 +20,11 @@ use crate::stream::implement_write;
 /// One of the two streams.
 struct Output {
     standard: Standard,
+    shared: Own<Shared>,
+}
+
+/// What belongs to a stream of the process beside the descriptor.
+struct Shared {
     /// Those who write, in the order of asking.
     line: Line,
     state: Mutex<State>,
@@ -31,10 +37,9 @@ struct State {
     busy: bool,
 }
 
-impl Output {
-    const fn new(fd: RawFd) -> Self {
+impl Shared {
+    fn new() -> Self {
         Self {
-            standard: Standard(fd),
             line: Line::new(),
             state: Mutex::new(State {
                 outcome: None,
@@ -42,10 +47,23 @@ impl Output {
             }),
         }
     }
+}
+
+impl Output {
+    const fn new(fd: RawFd) -> Self {
+        Self {
+            standard: Standard(fd),
+            shared: Own::new(|_| Shared::new()),
+        }
+    }
+
+    fn place(&self) -> Place<'static> {
+        self.shared.get().line.place()
+    }
 
     /// Waits until the place is the first and no thread writes. The place keeps the waker for both.
     fn poll_turn(&self, place: &Place<'_>, cx: &Context<'_>) -> Poll<()> {
-        if place.poll(cx).is_pending() || lock(&self.state).busy {
+        if place.poll(cx).is_pending() || lock(&self.shared.get().state).busy {
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -58,7 +76,7 @@ impl Output {
             give_way(0).await;
             poll_fn(|cx| self.poll_turn(place, cx)).await;
             let outcome = if written_by_thread {
-                lock(&self.state).outcome.take()
+                lock(&self.shared.get().state).outcome.take()
             } else {
                 None
             };
@@ -96,7 +114,7 @@ impl Output {
 
     /// Waits until the writes that were begun before are over.
     async fn flush(&'static self) -> io::Result<()> {
-        let place = self.line.place();
+        let place = self.place();
         poll_fn(|cx| self.poll_turn(&place, cx)).await;
         Ok(())
     }
@@ -117,7 +135,8 @@ impl Output {
 
 /// A write by a thread that may wait. When it is over, or dropped without having run, the first in line goes on.
 struct Writer {
-    output: &'static Output,
+    standard: Standard,
+    shared: &'static Shared,
     bytes: Vec<u8>,
     outcome: io::Result<usize>,
     _job: Job,
@@ -126,9 +145,11 @@ struct Writer {
 impl Writer {
     fn start(output: &'static Output, bytes: &[u8]) {
         let driver = driver::expect_current();
-        lock(&output.state).busy = true;
+        let shared = output.shared.get();
+        lock(&shared.state).busy = true;
         let writer = Self {
-            output,
+            standard: output.standard,
+            shared,
             bytes: bytes.to_vec(),
             outcome: Err(no_thread()),
             _job: driver.begin_job(),
@@ -137,7 +158,7 @@ impl Writer {
     }
 
     fn run(mut self) {
-        let fd = self.output.standard.0;
+        let fd = self.standard.0;
         self.outcome = without_sigpipe(|| {
             // SAFETY: the kernel reads the vector.
             let written = unsafe { libc::write(fd, self.bytes.as_ptr().cast(), self.bytes.len()) };
@@ -149,11 +170,11 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ok(0));
-        let mut state = lock(&self.output.state);
+        let mut state = lock(&self.shared.state);
         state.outcome = Some(outcome);
         state.busy = false;
         drop(state);
-        self.output.line.wake_first();
+        self.shared.line.wake_first();
     }
 }
 
@@ -205,7 +226,7 @@ macro_rules! output {
                     if buf.as_slice().is_empty() {
                         return (Ok(0), buf);
                     }
-                    let place = $output.line.place();
+                    let place = $output.place();
                     let result = $output.some(&place, buf.as_slice()).await;
                     (result, buf)
                 }
@@ -225,7 +246,7 @@ macro_rules! output {
                 buf: B,
             ) -> impl Future<Output = BufResult<(), B>> + use<B> {
                 async move {
-                    let place = $output.line.place();
+                    let place = $output.place();
                     let result = $output.all(&place, buf.as_slice()).await;
                     (result, buf)
                 }
