@@ -17,16 +17,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::exit::try_wait;
 use crate::descriptor;
-use crate::fork;
+use crate::fork::Own;
 
 /// The most events that the reaper takes at once.
 const EVENTS: usize = 64;
 
-static ORPHANS: Mutex<Option<Orphans>> = Mutex::new(None);
+/// Neither children nor threads are inherited by a forked child, only their descriptors, which it closes.
+static ORPHANS: Own<Mutex<Option<Orphans>>> = Own::new(|parent| {
+    if let Some(mut theirs) = parent.and_then(|parent| parent.try_lock().ok()) {
+        *theirs = None;
+    }
+    Mutex::new(None)
+});
 
 struct Orphans {
-    /// The fork generation that it was made in: neither children nor threads are inherited.
-    generation: u32,
     /// The epoll of the reaper, if there is one.
     epoll: Option<Arc<OwnedFd>>,
     /// By the number that the epoll knows them by.
@@ -36,7 +40,7 @@ struct Orphans {
 }
 
 fn lock() -> MutexGuard<'static, Option<Orphans>> {
-    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+    ORPHANS.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reaps a child when it ends.
@@ -45,17 +49,9 @@ pub(super) fn adopt(mut child: Child, pidfd: Option<Arc<OwnedFd>>) {
         return;
     }
     let mut orphans = lock();
-    let generation = fork::generation();
-    if orphans
-        .as_ref()
-        .is_none_or(|it| it.generation != generation)
-    {
-        *orphans = Some(Orphans::new(generation));
-    }
-    if let Some(orphans) = &mut *orphans {
-        orphans.add(child, pidfd);
-        orphans.sweep();
-    }
+    let orphans = orphans.get_or_insert_with(Orphans::new);
+    orphans.add(child, pidfd);
+    orphans.sweep();
 }
 
 /// Reaps those that have ended and that no reaper watches.
@@ -71,10 +67,8 @@ fn has_ended(child: &mut Child, pidfd: Option<&Arc<OwnedFd>>) -> bool {
 }
 
 impl Orphans {
-    fn new(generation: u32) -> Self {
-        fork::watch();
+    fn new() -> Self {
         Self {
-            generation,
             epoll: start().ok(),
             watched: HashMap::new(),
             next: 0,
