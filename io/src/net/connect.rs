@@ -1,6 +1,7 @@
 //! The operation that connects a socket.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::SocketAddr as UnixAddr;
 
@@ -43,10 +44,7 @@ pub(super) fn connect_socket(
     fd: OwnedFd,
     address: SockAddr,
 ) -> impl Future<Output = io::Result<OwnedFd>> {
-    Op::new(Connect {
-        fd,
-        address: Box::new(address),
-    })
+    Op::new(Connect::new(fd, address))
 }
 
 /// A new socket: blocking, as the ring wants it, and close-on-exec.
@@ -62,6 +60,18 @@ pub(super) fn socket(domain: Domain, kind: Type) -> io::Result<OwnedFd> {
 struct Connect {
     fd: OwnedFd,
     address: Box<SockAddr>,
+    /// The request in flight is the wait for a connection that is already being made.
+    waiting: bool,
+}
+
+impl Connect {
+    fn new(fd: OwnedFd, address: SockAddr) -> Self {
+        Self {
+            fd,
+            address: Box::new(address),
+            waiting: false,
+        }
+    }
 }
 
 // SAFETY: OWNED: the request points to the address, which lies in a box.
@@ -69,18 +79,28 @@ unsafe impl Operation for Connect {
     type Output = io::Result<OwnedFd>;
 
     fn request(&mut self) -> Request {
+        let fd = self.fd.as_raw_fd();
+        if self.waiting {
+            let events = libc::POLLOUT;
+            return Request::Poll { fd, events };
+        }
         Request::Connect {
-            fd: self.fd.as_raw_fd(),
+            fd,
             address: self.address.as_ptr().cast(),
             len: self.address.len(),
         }
     }
 
-    fn complete(self, completion: Completion) -> Step<Self> {
+    fn complete(mut self, completion: Completion) -> Step<Self> {
+        let waited = mem::take(&mut self.waiting);
         match completion.value() {
+            // The next call tells what became of it.
+            Ok(_) if waited => Step::Again(self),
             Ok(_) => Step::Done(Ok(self.fd)),
-            // A signal interrupted the wait; the connection goes on and is waited for again.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EALREADY)) => {
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => Step::Again(self),
+            // A signal interrupted the call; the connection goes on.
+            Err(error) if error.raw_os_error() == Some(libc::EALREADY) => {
+                self.waiting = true;
                 Step::Again(self)
             }
             Err(error) if error.raw_os_error() == Some(libc::EISCONN) => Step::Done(Ok(self.fd)),
@@ -90,4 +110,33 @@ unsafe impl Operation for Connect {
 
     /// Nobody wants the connection: dropping the descriptor closes it.
     fn inherit(self, _: Completion) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_being_made_is_waited_for() {
+        let fd = socket(Domain::IPV4, Type::STREAM).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut connect = Connect::new(fd, address.into());
+        for _ in 0..2 {
+            assert!(matches!(connect.request(), Request::Connect { .. }));
+            let under_way = Completion::new(-libc::EALREADY, 0);
+            let Step::Again(mut wait) = connect.complete(under_way) else {
+                panic!("it goes on");
+            };
+            assert!(matches!(wait.request(), Request::Poll { .. }), "a wait");
+            let ready = Completion::new(libc::POLLOUT.into(), 0);
+            let Step::Again(again) = wait.complete(ready) else {
+                panic!("a wait does not tell what became of it");
+            };
+            connect = again;
+        }
+        let connected = Completion::new(-libc::EISCONN, 0);
+        assert!(matches!(connect.complete(connected), Step::Done(Ok(_))));
+    }
 }
