@@ -26,6 +26,9 @@ use crate::socket::Socket;
 /// A receive takes one datagram. What does not fit into its buffer is dropped, as with std; a datagram may also be empty, and
 /// then `Ok(0)` says so. Receives happen one after the other, first come, first served; sends do not wait for each other.
 ///
+/// Descriptors can't be sent along. Those that come with a datagram of somebody else are closed; a
+/// [`UnixStream`](crate::net::UnixStream) takes them.
+///
 /// # Examples
 ///
 /// ```

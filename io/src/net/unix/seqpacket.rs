@@ -28,6 +28,9 @@ use crate::socket::Socket;
 /// What does not fit into the buffer of a receive is dropped. `Ok(0)` means the end of the connection; an empty message looks the
 /// same, so send none. Receives happen one after the other, first come, first served, and so do sends.
 ///
+/// Descriptors can't be sent along. Those that come with a message of somebody else are closed; a
+/// [`UnixStream`](crate::net::UnixStream) takes them.
+///
 /// # Examples
 ///
 /// ```
