@@ -239,7 +239,7 @@ fn a_listener_with_stashed_connections_does_not_become_one_of_std() {
         }
         let error = listener.into_std().expect_err("one is stashed");
         assert!(error.to_string().contains("accept them first"));
-        let listener = error.socket;
+        let listener = error.inner;
         all_arrive(&listener, vec![client]).await;
         // The last accept was dropped in flight.
         let listener = listener.into_std().expect("nothing is stashed");

@@ -397,7 +397,7 @@ fn a_stream_with_stashed_bytes_does_not_go_back_to_std() {
         turn().await;
         let error = file.into_std().unwrap_err();
         assert!(error.to_string().contains("read them first"), "{error}");
-        let file = error.socket;
+        let file = error.inner;
         assert_eq!(file.read(Vec::with_capacity(8)).await.1, b"abc");
         assert!(file.into_std().is_ok());
     });

@@ -356,7 +356,7 @@ fn a_listener_with_prefetched_connections_does_not_become_one_of_std() {
         let clients = [connect(address), connect(address)];
         turn().await;
         drop(incoming);
-        let listener = listener.into_std().expect_err("some are stashed").socket;
+        let listener = listener.into_std().expect_err("some are stashed").inner;
         all_arrive(&listener, &clients).await;
         listener.into_std().expect("nothing is stashed");
     });

@@ -316,7 +316,7 @@ fn an_end_with_bytes_in_its_stash_is_not_given_away() {
         drop(reading);
         let refused = reader.into_fd().expect_err("bytes are stashed");
         assert!(refused.to_string().contains("read them first"), "{refused}");
-        let reader = refused.socket;
+        let reader = refused.inner;
         drop(writer);
         assert_eq!(rest(&reader).await, b"kept");
         let _: OwnedFd = reader.into_fd().expect("nothing is stashed any more");

@@ -296,7 +296,7 @@ fn a_stream_with_a_stash_does_not_become_one_of_std() {
         let (client, server) = stashed(b"abc").await;
         let error = server.into_std().expect_err("bytes are stashed");
         assert!(error.to_string().contains("read them first"), "{error}");
-        let server = error.socket;
+        let server = error.inner;
         assert_eq!(read_exactly(&server, 3).await, b"abc");
         let _ = poll_and_drop(server.read(Vec::with_capacity(1))).await;
         let server = server.into_std().expect("nothing is stashed");

@@ -226,7 +226,7 @@ fn a_socket_goes_from_one_runtime_to_the_next_and_to_std() {
     });
     let error = b.into_std().expect_err("a datagram is stashed");
     assert!(error.to_string().contains("receive it first"), "{error}");
-    let b = error.socket;
+    let b = error.inner;
     assert_eq!(runtime().block_on(recv(&b)), b"two");
     let (a, b) = (a.into_std().unwrap(), b.into_std().unwrap());
     a.set_nonblocking(true).unwrap();

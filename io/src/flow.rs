@@ -158,10 +158,12 @@ impl<S: Source> Shared<S> {
     }
 
     fn stop(&self) {
-        if let Some((driver, key)) = &*self.flight.borrow()
+        // Cloned: the driver may deliver the last completion at once.
+        let flight = self.flight.borrow().clone();
+        if let Some((driver, key)) = flight
             && !self.stopping.replace(true)
         {
-            driver.stop(*key);
+            driver.stop(key);
         }
     }
 }

@@ -19,6 +19,9 @@
 //! Forgetting a future ([`std::mem::forget`]) is sound, and no drop: it keeps its buffer for ever, and its turn, so that
 //! whatever else wants to go the same way on its socket waits for ever.
 
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!("camshaft is for Linux on 64-bit machines");
+
 mod async_fd;
 pub mod buf;
 mod copy;

@@ -110,6 +110,11 @@ impl<K: Kind> Socket<K> {
     /// It is shared with cancelled operations until they settle, so it is duplicated, not moved.
     pub(crate) fn duplicate(self: &Rc<Self>) -> io::Result<OwnedFd> {
         self.settle_all();
+        if Rc::strong_count(self) > 1 {
+            return Err(io::Error::other(
+                "an operation on it that was dropped, or an adapter, is not done with it yet; run its runtime, and try again",
+            ));
+        }
         if !self.is_stash_empty() {
             return Err(io::Error::other(K::STASHED));
         }

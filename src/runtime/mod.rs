@@ -52,7 +52,9 @@ impl Runtime {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = self.enter();
         let _running = Running::new(self);
-        self.executor.block_on(future)
+        let output = self.executor.block_on(future);
+        self.park().driver().settle();
+        output
     }
 
     /// Spawns a task. It runs whenever [`block_on`](Self::block_on) does.

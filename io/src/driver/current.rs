@@ -49,6 +49,12 @@ pub(crate) fn current() -> Option<Rc<Inner>> {
     (!inner.is_forked()).then_some(inner)
 }
 
+/// Whether this one is.
+#[inline]
+pub(super) fn is(inner: &Inner) -> bool {
+    ptr::eq(CURRENT.get(), inner)
+}
+
 /// The driver that is current on this thread, for a future that is polled.
 #[inline]
 #[track_caller]

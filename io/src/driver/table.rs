@@ -25,6 +25,7 @@
 //! Invariant **SERIAL**: a key names one operation for ever. Slots of the slab are reused, so a key carries a serial
 //! number as well, and a completion whose serial does not match is not delivered to the newcomer.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::rc::Rc;
@@ -121,8 +122,9 @@ pub(crate) struct Table {
     entries: Slab<Entry>,
     serial: u32,
     in_flight: usize,
+    orphans: usize,
     /// Sends without a copy whose memory is not free yet, with their results.
-    sent: Vec<(Key, Completion)>,
+    sent: HashMap<u64, Completion>,
 }
 
 /// Serials stop short of this value, so that no key collides with the driver's own user data.
@@ -179,6 +181,7 @@ impl Table {
             }
             State::Orphaned(heir) => {
                 self.in_flight -= 1;
+                self.orphans -= 1;
                 self.entries.remove(key.slot());
                 Some(Delivery::Inherit(heir, completion))
             }
@@ -205,22 +208,22 @@ impl Table {
             return Some(completion);
         }
         if completion.is_notice() {
-            let first = self.sent.iter().position(|(sent, _)| *sent == key)?;
-            let (_, sent) = self.sent.swap_remove(first);
+            let sent = self.sent.remove(&key.user_data())?;
             return Some(sent.with_notice(completion));
         }
-        self.sent.push((key, completion));
+        self.sent.insert(key.user_data(), completion);
         None
     }
 
     /// Waits no longer for the notices of orphaned sends without a copy: their heirs are to keep the memory for ever.
     pub(crate) fn give_up_notices(&mut self) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
-        for (key, completion) in mem::take(&mut self.sent) {
+        for (user_data, completion) in mem::take(&mut self.sent) {
+            let key = Key::from_user_data(user_data);
             if self.is_orphaned(key) {
                 deliveries.extend(self.complete(key, completion.without_notice()));
             } else {
-                self.sent.push((key, completion));
+                self.sent.insert(user_data, completion);
             }
         }
         deliveries
@@ -259,7 +262,10 @@ impl Table {
             return Disowned::Unknown(heir);
         };
         match mem::replace(&mut entry.state, State::Orphaned(heir)) {
-            State::Waiting(waker) => Disowned::InFlight(waker),
+            State::Waiting(waker) => {
+                self.orphans += 1;
+                Disowned::InFlight(waker)
+            }
             State::Done(completion) => match self.entries.remove(key.slot()).state {
                 State::Orphaned(heir) => Disowned::Done(heir, completion),
                 state => unreachable!("just replaced, found {}", state.name()),
@@ -284,6 +290,11 @@ impl Table {
         })
     }
 
+    /// Whether any operation in flight has lost its future.
+    pub(crate) fn has_orphans(&self) -> bool {
+        self.orphans > 0
+    }
+
     /// No cancellation finds it as long as it is with a worker.
     pub(crate) fn set_with_worker(&mut self, key: Key, is_with_worker: bool) {
         if let Some(entry) = self.get(key) {
@@ -295,7 +306,7 @@ impl Table {
     #[cold]
     pub(crate) fn was_not_found(&mut self, key: Key) -> bool {
         // What was sent without a copy ends when the peer has it, and no sooner.
-        let is_sent = self.sent.iter().any(|(sent, _)| *sent == key);
+        let is_sent = self.sent.contains_key(&key.user_data());
         let Some(entry) = self.get(key).filter(|_| !is_sent) else {
             return false;
         };

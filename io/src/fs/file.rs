@@ -135,7 +135,7 @@ impl File {
     pub fn into_std(self) -> Result<fs::File, IntoStdError<Self>> {
         if self.handle.has_stash() {
             return Err(IntoStdError {
-                socket: self,
+                inner: self,
                 error: io::Error::other("bytes that were read are stashed; read them first"),
             });
         }
@@ -151,7 +151,7 @@ impl File {
             },
         };
         handle.file.try_clone().map_err(|error| IntoStdError {
-            socket: Self { handle },
+            inner: Self { handle },
             error,
         })
     }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io;
 
-/// A socket that could not be turned into one of std, and why. It is handed back unharmed.
+/// What could not be turned into its like of std, and why. It is handed back unharmed.
 pub struct IntoStdError<T> {
-    /// The socket.
-    pub socket: T,
+    /// The socket, pipe or file.
+    pub inner: T,
     /// Why it was not possible.
     pub error: io::Error,
 }
@@ -43,6 +43,8 @@ macro_rules! handle {
         }
 
         impl std::os::fd::AsFd for $type {
+            /// Calls on it wait, as on a socket of std; only a listener that was asked for a connection on epoll does not wait
+            /// any more, for there is no other way to ask.
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
                 self.socket.fd().as_fd()
             }
@@ -77,15 +79,12 @@ macro_rules! std_conversions {
             ///
             /// # Errors
             ///
-            /// If something is stashed that a dropped receive or accept brought: take it first. The socket comes back with
-            /// the error.
+            /// If something is stashed that a dropped receive or accept brought: take it first. If an adapter, or an operation
+            /// that was dropped, is not done with it. The socket comes back with the error.
             pub fn $into(self) -> Result<$std, $crate::net::IntoStdError<Self>> {
                 match self.socket.duplicate() {
                     Ok(fd) => Ok(fd.into()),
-                    Err(error) => Err($crate::net::IntoStdError {
-                        socket: self,
-                        error,
-                    }),
+                    Err(error) => Err($crate::net::IntoStdError { inner: self, error }),
                 }
             }
         }

@@ -314,7 +314,7 @@ macro_rules! end {
                 match self.pipe.duplicate() {
                     Ok(fd) => Ok(fd),
                     Err(error) => Err(IntoStdError {
-                        socket: self,
+                        inner: self,
                         error,
                     }),
                 }

@@ -20,6 +20,7 @@ use self::lent::Lent;
 use super::Stats;
 use super::backend::{Port, Pushed};
 use super::completion::Completion;
+use super::current;
 use super::ladder::Report;
 use super::request::Request;
 use super::table::{Disowned, Heir, Key, Polled, Sink, Table};
@@ -130,7 +131,7 @@ impl Inner {
     /// Has a flow end soon. Its sink gets what comes until then, and the last completion in any case.
     pub(crate) fn stop(&self, key: Key) {
         if self.table.borrow().is_flowing(key) {
-            self.cancels.borrow_mut().push_back(key);
+            self.cancel(key);
         }
     }
 
@@ -196,10 +197,32 @@ impl Inner {
             Disowned::InFlight(waker) => {
                 drop(waker);
                 self.count(|stats| stats.cancelled += 1);
-                self.cancels.borrow_mut().push_back(key);
+                self.cancel(key);
             }
             Disowned::Done(heir, completion) => heir(completion),
             Disowned::Unknown(heir) => drop(heir),
+        }
+    }
+
+    /// Has the kernel told with the next enter; at once if no loop runs that enters soon, for the socket may be used, or closed,
+    /// without this driver.
+    fn cancel(&self, key: Key) {
+        self.cancels.borrow_mut().push_back(key);
+        if !self.is_current() {
+            self.settle_cancelled();
+        }
+    }
+
+    /// Whether its loop runs, or is about to.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        current::is(self)
+    }
+
+    /// Has cancelled operations end, as far as the kernel ends them at once, because the loop that would see to it stops.
+    pub(in crate::driver) fn settle_cancelled(&self) {
+        if !self.is_forked() {
+            self.settle(|| self.cancels.borrow().is_empty() && !self.table.borrow().has_orphans());
         }
     }
 

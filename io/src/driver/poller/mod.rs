@@ -36,7 +36,7 @@ use self::waits::{Next, Waiting, Waits};
 use super::backend::Pushed;
 use super::completion::Completion;
 use super::lend::BufRing;
-use super::request::{Needs, Request};
+use super::request::{Needs, Request, set_blocking};
 use super::unpark::Unparker;
 use super::workers::Workers;
 
@@ -169,7 +169,8 @@ impl Poller {
 
     /// Tries a request for the first time, and has it wait if need be.
     fn begin(&self, waits: &mut Waits, mut waiting: Waiting, try_first: bool, workers: &Workers) {
-        let connects = matches!(waiting.request, Request::Connect { .. });
+        let connects = waiting.connects();
+        waiting.next = Next::Attempt;
         let lent = self.lent.borrow();
         if try_first {
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
@@ -177,7 +178,7 @@ impl Poller {
                 Some(done) if connects && done.is_error(libc::EINPROGRESS) => {
                     waiting.next = Next::Connected;
                 }
-                Some(done) => return self.finish(waiting.user_data, done),
+                Some(done) => return self.finish_waiting(&waiting, done),
                 None if connects => {
                     return waits.insert_timed(waiting, Instant::now() + RETRY);
                 }
@@ -235,7 +236,7 @@ impl Poller {
             }
         }
         if first_time.is_some() {
-            self.fire();
+            self.fire(workers);
         }
         Ok(())
     }
@@ -249,6 +250,14 @@ impl Poller {
             };
             each(user_data, completion);
         }
+    }
+
+    /// Ends what was tried. A socket that connects was switched for the try, and waits again from now on.
+    fn finish_waiting(&self, waiting: &Waiting, completion: Completion) {
+        if waiting.connects() {
+            set_blocking(waiting.fd);
+        }
+        self.finish(waiting.user_data, completion);
     }
 
     fn finish(&self, user_data: u64, completion: Completion) {
@@ -268,41 +277,43 @@ impl Poller {
         watched.armed = 0;
         let lent = self.lent.borrow();
         let mut next = watched.first;
-        let mut done_any = false;
-        // What the first could not do, those behind it can't either.
-        let mut exhausted = 0;
+        let mut any = false;
+        // What one could not do, those of its kind behind it can't either.
+        let mut exhausted = None;
         while let Some(slot) = next {
             let Some(mut waiting) = waits.slots[slot] else {
                 break;
             };
             next = waiting.link;
             let concerned = events & poll_bits(waiting.events | libc::POLLERR | libc::POLLHUP) != 0;
-            if !concerned || waiting.events & exhausted != 0 {
+            if !concerned || exhausted == Some(waiting.kind()) {
                 continue;
             }
+            let moved = waiting.moved;
             // SAFETY: REQUEST-MEMORY, which `push` was promised.
             match unsafe { waiting.attempt(lent.as_deref()) } {
                 Some(done) => {
-                    done_any = true;
+                    any = true;
                     waits.remove(waiting.user_data);
-                    self.finish(waiting.user_data, done);
+                    self.finish_waiting(&waiting, done);
                 }
                 None => {
-                    exhausted |= waiting.events;
+                    any |= waiting.moved != moved;
+                    exhausted = Some(waiting.kind());
                     waits.slots[slot] = Some(waiting);
                 }
             }
         }
-        self.wait_on(&mut waits, fd, done_any);
+        self.wait_on(&mut waits, fd, any);
     }
 
     /// Waits on for a descriptor; after many events in vain, with a pause. An error that nobody takes from a socket (its queue
     /// of errors is not empty, say) is reported again and again.
-    fn wait_on(&self, waits: &mut Waits, fd: RawFd, done_any: bool) {
+    fn wait_on(&self, waits: &mut Waits, fd: RawFd, any: bool) {
         let Some(watched) = waits.watched(fd) else {
             return;
         };
-        watched.vain = if done_any { 0 } else { watched.vain + 1 };
+        watched.vain = if any { 0 } else { watched.vain + 1 };
         let vain = watched.vain;
         if watched.first.is_none() {
             return;
@@ -333,7 +344,7 @@ impl Poller {
 
     /// Ends the pauses that are over, and repeats the attempts that are due.
     #[cold]
-    fn fire(&self) {
+    fn fire(&self, workers: &Workers) {
         let mut waits = self.waits.borrow_mut();
         let now = Instant::now();
         while let Some((at, fd)) = waits.rests.first().copied()
@@ -352,18 +363,14 @@ impl Poller {
             if at > now {
                 return;
             }
-            let Some(mut waiting) = waits.remove(user_data) else {
+            let Some(waiting) = waits.remove(user_data) else {
                 waits.times.pop_first();
                 continue;
             };
             if matches!(waiting.request, Request::Pause { .. }) {
                 self.finish_with(user_data, -libc::ETIME);
-                continue;
-            }
-            // SAFETY: REQUEST-MEMORY, which `push` was promised.
-            match unsafe { waiting.attempt(None) } {
-                Some(done) => self.finish(user_data, done),
-                None => waits.insert_timed(waiting, now + RETRY),
+            } else {
+                self.begin(&mut waits, waiting, true, workers);
             }
         }
     }
@@ -397,5 +404,46 @@ impl Poller {
         watched.added = errno == 0;
         watched.armed = if errno == 0 { wanted } else { 0 };
         errno
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_long_send_whose_peer_keeps_reading_is_never_left_alone() {
+        const LEN: usize = 32 << 20;
+        let unparker = Arc::new(Unparker::new().expect("an eventfd"));
+        let workers = Workers::new(Arc::new(|_| ()), &unparker);
+        let poller = Poller::new(&unparker, 8).expect("an epoll");
+        let (ours, mut peer) = UnixStream::pair().expect("a pair");
+        let reader = thread::spawn(move || {
+            let mut bytes = vec![0; LEN];
+            peer.read_exact(&mut bytes).expect("all of it");
+        });
+        let bytes = vec![7_u8; LEN];
+        let send = Request::Send {
+            fd: ours.as_raw_fd(),
+            memory: bytes.as_ptr(),
+            len: u32::try_from(LEN).expect("32 MiB"),
+            flags: libc::MSG_WAITALL,
+        };
+        // SAFETY: REQUEST-MEMORY: the bytes outlive the loop, which ends with the completion.
+        assert!(unsafe { poller.push(1, &send) } == Pushed::Taken);
+        let mut sent = None;
+        while sent.is_none() {
+            poller.enter(true, None, &workers).expect("waits");
+            let is_left_alone = !poller.waits.borrow().rests.is_empty();
+            assert!(!is_left_alone, "each event brought something");
+            poller.reap(|_, completion| sent = completion.len().ok());
+        }
+        assert_eq!(sent, Some(LEN));
+        reader.join().expect("the reader");
     }
 }

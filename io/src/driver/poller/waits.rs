@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::mem::{Discriminant, discriminant};
 use std::os::fd::RawFd;
 use std::time::Instant;
 
@@ -16,6 +17,9 @@ use crate::driver::request::{Needs, Request};
 
 /// The flag of a completion that says that the socket has more (`IORING_CQE_F_SOCK_NONEMPTY`).
 const MORE_THERE: u32 = 1 << 2;
+
+/// After so many bytes of one send in a row the others have their turn. A peer may take them as fast as they come.
+const MOST: i32 = 1 << 20;
 
 /// What a request that waits does next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub(super) struct Waiting {
     pub(super) events: i16,
     pub(super) next: Next,
     /// How much of a send that has to be whole was sent.
-    moved: i32,
+    pub(super) moved: i32,
     /// The next one that waits for the same descriptor.
     pub(super) link: Option<usize>,
 }
@@ -58,13 +62,27 @@ impl Waiting {
         }
     }
 
+    /// Whether it waits for a connection to be made.
+    pub(super) fn connects(&self) -> bool {
+        matches!(self.request, Request::Connect { .. })
+    }
+
+    /// What it tries.
+    pub(super) fn kind(&self) -> Discriminant<Request> {
+        discriminant(&self.request)
+    }
+
     /// Tries it. `None`: it has to wait, or to wait on.
     ///
     /// # Safety
     ///
     /// REQUEST-MEMORY.
     pub(super) unsafe fn attempt(&mut self, lent: Option<&BufRing>) -> Option<Completion> {
+        let begin = self.moved;
         loop {
+            if self.moved - begin >= MOST {
+                return None;
+            }
             let result = match self.next {
                 Next::Connected => self.connected(),
                 Next::Attempt | Next::At(_) => {

@@ -312,10 +312,7 @@ unsafe fn open(path: *const c_char, flags: c_int, mode: libc::mode_t) -> c_int {
     // SAFETY: the caller's promise.
     let fd = unsafe { libc::open(path, flags | libc::O_NONBLOCK, mode) };
     if fd >= 0 && flags & libc::O_NONBLOCK == 0 {
-        // SAFETY: no memory is passed.
-        let kept = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-        // SAFETY: no memory is passed.
-        unsafe { libc::fcntl(fd, libc::F_SETFL, kept & !libc::O_NONBLOCK) };
+        set_blocking(fd);
     }
     // Somebody has a lease on the file, and is being asked to give it up.
     if fd < 0 && errno() == libc::EWOULDBLOCK {
@@ -411,11 +408,20 @@ unsafe fn accept(
 
 /// Sockets can't be asked for a connection without waiting in any other way. The ring does not mind the flag.
 fn set_nonblocking(fd: RawFd) {
+    switch(fd, |flags| flags | libc::O_NONBLOCK);
+}
+
+/// Has calls wait again, as they do on a ring.
+pub(crate) fn set_blocking(fd: RawFd) {
+    switch(fd, |flags| flags & !libc::O_NONBLOCK);
+}
+
+fn switch(fd: RawFd, change: impl Fn(c_int) -> c_int) {
     // SAFETY: no memory is passed.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if flags >= 0 && flags & libc::O_NONBLOCK == 0 {
+    if flags >= 0 && change(flags) != flags {
         // SAFETY: no memory is passed.
-        unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) };
+        unsafe { libc::fcntl(fd, libc::F_SETFL, change(flags)) };
     }
 }
 

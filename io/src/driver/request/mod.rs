@@ -19,6 +19,7 @@ mod entry;
 use std::ffi::{c_char, c_int};
 use std::os::fd::RawFd;
 
+pub(crate) use self::call::set_blocking;
 pub(crate) use self::entry::{REQUIRED, supports};
 use super::syscall::Timespec;
 
