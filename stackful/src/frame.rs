@@ -144,6 +144,8 @@ impl Core {
             base: NonZeroUsize::new(address).expect("a stack is not at address zero"),
             limit: NonZeroUsize::new(limit).expect("a stack is not at address zero"),
         };
+        #[cfg(camshaft_address)]
+        sanitizer::forget(&stack);
         let root = move |yielder: &Yielder<(), ()>, ()| {
             // SAFETY: ON STACK.
             let frame = unsafe { &*frame };
@@ -231,6 +233,28 @@ impl Core {
 impl Drop for Core {
     /// Only reached if a fiber is not to be unwound: its stack is forgotten (ON STACK).
     fn drop(&mut self) {}
+}
+
+#[cfg(camshaft_address)]
+mod sanitizer {
+    //! What AddressSanitizer is to know.
+
+    use std::ffi::c_void;
+    use std::ptr;
+
+    use crate::arena::Stack;
+
+    unsafe extern "C" {
+        fn __asan_unpoison_memory_region(start: *const c_void, len: usize);
+    }
+
+    /// Has it forget what it knows of a stack that is used again. The first function on a stack never returns, so the marks
+    /// around its locals stay, and lie within those of the next.
+    pub(super) fn forget(stack: &Stack) {
+        let start = ptr::with_exposed_provenance(stack.limit());
+        // SAFETY: the stack is ours, and nothing runs on it.
+        unsafe { __asan_unpoison_memory_region(start, stack.top() - stack.limit()) };
+    }
 }
 
 /// The frame of the fiber that runs.
