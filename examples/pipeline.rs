@@ -48,7 +48,7 @@ fn start(command: &mut Command, input: Stdio) -> Result<Child> {
         // If something fails here, nobody is left behind.
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("cannot start {name:?}; is it installed?"))
+        .with_context(|| format!("cannot start {name:?}"))
 }
 
 /// What a process writes, for the next one to read.

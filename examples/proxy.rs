@@ -17,7 +17,10 @@ async fn main() -> Result<()> {
         anyhow::bail!("usage: proxy LISTEN TARGET, such as: proxy 127.0.0.1:8000 example.com:80");
     };
     let listener = TcpListener::bind(&listen).await.with_context(|| {
-        format!("cannot listen on {listen:?}; it must be HOST:PORT of this machine, not in use")
+        format!(
+            "cannot listen on {listen:?}; it must be HOST:PORT of this machine, not in use, and ports below 1024 need \
+             privileges"
+        )
     })?;
     println!("for {target}, listening on {}", listener.local_addr()?);
     camshaft::spawn(async move { serve(listener, target).await });

@@ -102,12 +102,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let root = fs::canonicalize(&root)
         .await
         .map_err(|error| format!("{root}: {error}"))?;
+    if !fs::metadata(&root).await?.is_dir() {
+        return Err(format!("{}: it is not a directory", root.display()).into());
+    }
     let root = Rc::new(root);
-    let listener = TcpListener::bind(&*address).await?;
+    let listener = TcpListener::bind(&*address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("serving {} on {}", root.display(), listener.local_addr()?);
     loop {
-        let Ok((stream, peer)) = listener.accept().await else {
-            continue; // no descriptor left; the next accept waits a little
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                eprintln!("a connection was not accepted: {error}"); // no descriptor left, say
+                continue; // the next accept waits a little, so this does not spin
+            }
         };
         let root = root.clone();
         camshaft::spawn(async move {

@@ -1,4 +1,4 @@
-//! Follows a file as `tail -F` does: prints its last lines, and then whatever is appended to it.
+//! Follows a file that exists as `tail -F` does: prints its last lines, and then whatever is appended to it.
 //!
 //! Run it with `cargo run --example tail -- FILE [LINES]` and append to the file; cut it short, or put another in its place, as
 //! those do who rotate logs. Nothing is looked at before the kernel says, by inotify through an `AsyncFd`, that something
@@ -61,7 +61,7 @@ async fn follow(path: &Path, lines: usize) -> Result<()> {
 
 fn watch(watcher: impl AsFd, path: &Path, what: WatchFlags) -> Result<()> {
     let watched = inotify::add_watch(watcher, path, what);
-    watched.with_context(|| format!("cannot watch {path:?}; it must exist and be readable"))?;
+    watched.with_context(|| format!("cannot watch {path:?}, where the file is to be"))?;
     Ok(())
 }
 

@@ -79,7 +79,12 @@ impl Report {
                 format!("{:.2} µs per round trip", self.cpu_micros()),
             ),
             (
-                "system calls",
+                // On epoll each operation is a call of its own, and these are those that wait.
+                if self.about.starts_with("epoll") {
+                    "waits"
+                } else {
+                    "system calls"
+                },
                 format!("{:.3} per round trip", self.enters()),
             ),
             (

@@ -14,7 +14,7 @@ pub struct Metrics {
     pub wakes_local: u64,
     /// Wakes from other threads that made a task ready.
     pub wakes_remote: u64,
-    /// System calls into the ring.
+    /// System calls into the ring. On epoll, where each operation is a call of its own, those that ask what is ready.
     pub enters: u64,
     /// Operations handed to the kernel.
     pub ops_submitted: u64,

@@ -156,7 +156,7 @@ fn explain_with(error: &io::Error, sysctl: Option<String>, status: Option<String
              LimitMEMLOCK=) or ask for fewer ring entries ({error})"
         ),
         (Some(libc::EMFILE | libc::ENFILE), _) => format!(
-            "no file descriptor is left for the ring; raise the limit (ulimit -n) or close some ({error})"
+            "no file descriptor is left for it; raise the limit (ulimit -n) or close some ({error})"
         ),
         (Some(libc::EINVAL), _) => format!("this kernel does not know these flags ({error})"),
         _ => error.to_string(),

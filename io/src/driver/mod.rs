@@ -114,7 +114,7 @@ impl fmt::Debug for Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Calls of `io_uring_enter`.
+    /// Calls of `io_uring_enter`. On epoll, where each operation is a call of its own, those that ask what is ready.
     pub enters: u64,
     /// Operations handed to the ring.
     pub submitted: u64,
