@@ -110,33 +110,36 @@ fn run(operation: &str) -> Result<(), Failure> {
                 }
             });
         }
-        _ => {
-            let listener = net::TcpListener::bind("127.0.0.1:0")?;
-            let client = TcpStream::from_std(net::TcpStream::connect(listener.local_addr()?)?)?;
-            let server = TcpStream::from_std(listener.accept()?.0)?;
-            drop(runtime.spawn(async move {
-                let mut buf = Vec::with_capacity(64);
-                loop {
-                    let (read, filled) = server.read(buf).await;
-                    if !matches!(read, Ok(1..)) {
-                        return;
-                    }
-                    let (_, mut sent) = server.write_all(filled).await;
-                    sent.clear();
-                    buf = sent;
-                }
-            }));
-            let client = &client;
-            twice(&runtime, async || {
-                let mut message = vec![7; 64];
-                let mut answer = vec![0; 64].into_boxed_slice();
-                for _ in 0..COUNT {
-                    (_, message) = client.write_all(message).await;
-                    (_, answer) = client.read_exact(answer).await;
-                }
-            });
-        }
+        _ => echo(&runtime)?,
     }
+    Ok(())
+}
+
+fn echo(runtime: &Runtime) -> Result<(), Failure> {
+    let listener = net::TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::from_std(net::TcpStream::connect(listener.local_addr()?)?)?;
+    let server = TcpStream::from_std(listener.accept()?.0)?;
+    drop(runtime.spawn(async move {
+        let mut buf = Vec::with_capacity(64);
+        loop {
+            let (read, filled) = server.read(buf).await;
+            if !matches!(read, Ok(1..)) {
+                return;
+            }
+            let (_, mut sent) = server.write_all(filled).await;
+            sent.clear();
+            buf = sent;
+        }
+    }));
+    let client = &client;
+    twice(runtime, async || {
+        let mut message = vec![7; 64];
+        let mut answer = vec![0; 64].into_boxed_slice();
+        for _ in 0..COUNT {
+            (_, message) = client.write_all(message).await;
+            (_, answer) = client.read_exact(answer).await;
+        }
+    });
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use camshaft::net::{TcpListener, UnixStream};
 use camshaft::runtime::Runtime;
-use common::sockets::soon;
+use common::sockets::{next, soon};
 use common::{alone, panic_of, poll_and_drop, poll_once, poll_outside, runtime, turn};
 use socket2::SockRef;
 
@@ -130,6 +130,32 @@ fn a_future_that_is_in_flight_on_one_is_refused_by_the_other() {
     peer.write_all(b"bytes").unwrap();
     let (read, bytes) = first.block_on(reading);
     assert_eq!((read.unwrap(), bytes.as_slice()), (5, &b"bytes"[..]));
+}
+
+#[test]
+fn so_is_a_stream_of_receives_or_connections() {
+    let _alone = alone();
+    let (first, second) = (runtime(), runtime());
+    let (mut peer, stream) = half();
+    let mut receives = stream.recv_stream();
+    let listener = first.block_on(async {
+        assert!(soon(&mut receives).await.is_pending());
+        TcpListener::bind("127.0.0.1:0").await.unwrap()
+    });
+    let mut incoming = listener.incoming();
+    first.block_on(async { assert!(soon(&mut incoming).await.is_pending()) });
+    for text in [
+        panic_of(|| second.block_on(soon(&mut receives)).is_ready()),
+        panic_of(|| second.block_on(soon(&mut incoming)).is_ready()),
+    ] {
+        assert!(text.contains("on one runtime"), "{text}");
+    }
+    peer.write_all(b"bytes").unwrap();
+    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    first.block_on(async {
+        assert_eq!(&*next(&mut receives).await.unwrap().unwrap(), b"bytes");
+        next(&mut incoming).await.unwrap().unwrap();
+    });
 }
 
 #[test]

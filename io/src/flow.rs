@@ -132,6 +132,9 @@ impl<S: Source> Flow<S> {
             shared.flight.replace(Some((driver, key)));
             shared.hold(self.turn.take());
         }
+        if let Some((driver, _)) = &*shared.flight.borrow() {
+            driver.expect_to_run();
+        }
         drop(shared.waker.replace(Some(cx.waker().clone())));
         Poll::Pending
     }

@@ -64,10 +64,6 @@ pub(crate) unsafe trait Operation: Sized + 'static {
     fn abandon(self) {}
 }
 
-/// Nobody would wake it.
-const ELSEWHERE: &str = "an I/O operation of camshaft is in flight on one runtime, and was polled outside of it; run the future \
-                         with the block_on of that runtime, or drop it and begin anew";
-
 /// The future of an operation.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub(crate) struct Op<T: Operation> {
@@ -110,7 +106,7 @@ impl<T: Operation> Future for Op<T> {
         let this = self.get_mut();
         if let Some((driver, key)) = &this.flight {
             let Poll::Ready(completion) = driver.poll(*key, cx) else {
-                assert!(driver.is_current(), "{ELSEWHERE}");
+                driver.expect_to_run();
                 return Poll::Pending;
             };
             this.flight = None;

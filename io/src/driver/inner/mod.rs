@@ -208,15 +208,20 @@ impl Inner {
     /// without this driver.
     fn cancel(&self, key: Key) {
         self.cancels.borrow_mut().push_back(key);
-        if !self.is_current() {
+        if !current::is(self) {
             self.settle_cancelled();
         }
     }
 
-    /// Whether its loop runs, or is about to.
+    /// For a future that waits for what is in flight here: its loop has to run, or nobody would wake it.
     #[inline]
-    pub(crate) fn is_current(&self) -> bool {
-        current::is(self)
+    #[track_caller]
+    pub(crate) fn expect_to_run(&self) {
+        assert!(
+            current::is(self),
+            "an I/O operation of camshaft is in flight on one runtime, and was polled outside of it; run the future with the \
+             block_on of that runtime, or drop it and begin anew"
+        );
     }
 
     /// Has cancelled operations end, as far as the kernel ends them at once, because the loop that would see to it stops.
