@@ -317,7 +317,7 @@ const MAKERS: [(&str, Make); 29] = makers! {
     "pipe": |_it| pipe();
     "AsyncFd": |it| AsyncFd::new(it.pipe.try_clone()?);
     "signal": |_it| signal(SignalKind::user_defined2());
-    "Command::spawn": |_it| Command::new("true").stdin(Stdio::piped()).spawn();
+    "Command::spawn": |_it| Command::new("true").stdin(Stdio::piped()).spawn()?.wait().await;
     "Command::output": |_it| Command::new("true").output().await;
     "Builder::build": |_it| Builder::new().build();
     "File::open": |it| File::open(it.scratch.at("file")).await;
