@@ -11,8 +11,8 @@ use std::os::fd::AsRawFd;
 use crate::load::{Server, Window};
 use crate::measure::Sample;
 use crate::poller::{Poller, recv, send};
-use crate::sys;
 use crate::workload::{Load, Scale};
+use camshaft_probe::sys;
 
 /// Connects and closes over and over, several connections at a time.
 pub(crate) fn measure(server: &Server, load: Load, scale: Scale) -> io::Result<Sample> {

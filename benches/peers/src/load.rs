@@ -19,9 +19,9 @@ use crate::churn;
 use crate::hyper;
 use crate::measure::Sample;
 use crate::poller::{EDGES, Poller, recv, send};
-use crate::sys::{self, Page, check};
-use crate::systems::System;
 use crate::workload::{Load, Scale, Workload};
+use camshaft_probe::sys::{self, Page, check};
+use camshaft_probe::systems::System;
 
 /// The hidden subcommand of the server process.
 pub(crate) const SERVE: &str = "__serve";
@@ -93,7 +93,7 @@ pub(crate) fn serve(system: &System, load: Load, page: RawFd) -> io::Result<()> 
         on,
     )?;
     let port = listener.local_addr()?.port();
-    crate::alloc::publish(&page.allocations);
+    camshaft_probe::alloc::publish(&page.allocations);
     page.port.store(port.into(), Ordering::Release);
     system.serve(listener, load)
 }

@@ -27,7 +27,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
-mod alloc;
 mod churn;
 mod files;
 mod goal;
@@ -39,11 +38,11 @@ mod plan;
 mod poller;
 mod remote;
 mod report;
-mod sys;
 mod systems;
 mod tasks;
 mod workload;
 
+use camshaft_probe::sys;
 use plan::Plan;
 use systems::System;
 use workload::{Scale, Workload};

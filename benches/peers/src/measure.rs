@@ -11,9 +11,9 @@
 
 use std::fmt::Write;
 
-use crate::alloc::allocations;
-use crate::sys;
 use crate::workload::Scale;
+use camshaft_probe::alloc::allocations;
+use camshaft_probe::sys;
 
 /// The numbers of one run. A number that a workload does not have is absent.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 
-use crate::sys;
+use camshaft_probe::sys;
 
 /// Time between arming and ringing.
 const PAUSE_NS: u64 = 100_000;

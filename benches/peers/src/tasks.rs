@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::measure::{Meter, Sample};
 use crate::remote::{self, Bell};
-use crate::sys;
 use crate::workload::{Scale, Workload};
+use camshaft_probe::sys;
 
 /// What a system must offer for these workloads.
 pub(crate) trait Tasks: Sized + 'static {

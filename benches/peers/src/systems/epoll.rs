@@ -13,8 +13,8 @@ use std::sync::Arc;
 use crate::measure::{Meter, Sample};
 use crate::poller::{EDGES, Poller, or_later, recv, send};
 use crate::remote::{self, Bell};
-use crate::sys::{check, check_len};
 use crate::workload::{Load, Scale};
+use camshaft_probe::sys::{check, check_len};
 
 const LISTENER: usize = usize::MAX;
 

@@ -29,12 +29,12 @@ fn count() {
 }
 
 /// The allocations of this process so far.
-pub(crate) fn allocations() -> u64 {
+pub fn allocations() -> u64 {
     counter().load(Ordering::Relaxed)
 }
 
 /// Counts into `shared` from now on.
-pub(crate) fn publish(shared: &'static AtomicU64) {
+pub fn publish(shared: &'static AtomicU64) {
     COUNTER.store((&raw const *shared).cast_mut(), Ordering::Relaxed);
 }
 

@@ -7,12 +7,12 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// The core of the measured process.
-pub(crate) const SERVER_CORE: usize = 1;
+pub const SERVER_CORE: usize = 1;
 /// The core of whatever drives it: the load client or the waking thread.
-pub(crate) const LOAD_CORE: usize = 0;
+pub const LOAD_CORE: usize = 0;
 
 /// Turns the `-1` of a system call into its error.
-pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -21,12 +21,16 @@ pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// As [`check`], for calls that return a length; the length is not negative then.
-pub(crate) fn check_len(result: libc::ssize_t) -> io::Result<usize> {
+pub fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 /// Nanoseconds of one of the kernel's clocks.
-pub(crate) fn clock_ns(clock: libc::clockid_t) -> u64 {
+///
+/// # Panics
+///
+/// Panics if there is no such clock: that of a process that has ended.
+pub fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -38,17 +42,17 @@ pub(crate) fn clock_ns(clock: libc::clockid_t) -> u64 {
 }
 
 /// Monotonic nanoseconds; comparable between the processes of one machine.
-pub(crate) fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
 
 /// User and system time of all threads of this process, which is what `getrusage(RUSAGE_SELF)` sums, in nanoseconds.
-pub(crate) fn own_cpu_ns() -> u64 {
+pub fn own_cpu_ns() -> u64 {
     clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// The same clock of another process.
-pub(crate) fn cpu_clock_of(pid: u32) -> io::Result<libc::clockid_t> {
+pub fn cpu_clock_of(pid: u32) -> io::Result<libc::clockid_t> {
     let mut clock = 0;
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
     // SAFETY: `clock` is valid to write to.
@@ -59,7 +63,7 @@ pub(crate) fn cpu_clock_of(pid: u32) -> io::Result<libc::clockid_t> {
 }
 
 /// Resident bytes of a process, exact: the sum over its mappings, not the kernel's batched counters.
-pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
     let kib = line.and_then(|line| {
@@ -74,7 +78,7 @@ pub(crate) fn resident_bytes(pid: u32) -> io::Result<u64> {
 }
 
 /// Pins the calling thread, and the threads it will start, to one core. A machine with fewer cores is left alone.
-pub(crate) fn pin(core: usize) {
+pub fn pin(core: usize) {
     // SAFETY: a zeroed set is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: `core` is far below CPU_SETSIZE.
@@ -84,7 +88,7 @@ pub(crate) fn pin(core: usize) {
 }
 
 /// Raises the limit of open files to the hard limit.
-pub(crate) fn raise_file_limit() -> io::Result<()> {
+pub fn raise_file_limit() -> io::Result<()> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -98,7 +102,7 @@ pub(crate) fn raise_file_limit() -> io::Result<()> {
 }
 
 /// Bounds the life of this process: it dies with its parent, and by itself after `seconds`.
-pub(crate) fn bound_life(seconds: u32) -> io::Result<()> {
+pub fn bound_life(seconds: u32) -> io::Result<()> {
     // SAFETY: PR_SET_PDEATHSIG takes a signal number.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
     // SAFETY: `alarm` has no preconditions; SIGALRM ends the process by default.
@@ -107,7 +111,7 @@ pub(crate) fn bound_life(seconds: u32) -> io::Result<()> {
 }
 
 /// Sets an option of a socket.
-pub(crate) fn set_option<T: Copy>(fd: RawFd, level: i32, name: i32, value: T) -> io::Result<()> {
+pub fn set_option<T: Copy>(fd: RawFd, level: i32, name: i32, value: T) -> io::Result<()> {
     let size = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
     // SAFETY: `value` is valid to read from for its size.
     check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size) })?;
@@ -117,17 +121,17 @@ pub(crate) fn set_option<T: Copy>(fd: RawFd, level: i32, name: i32, value: T) ->
 /// What a server and its load client share.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub(crate) struct Page {
+pub struct Page {
     /// The port of the server, 0 until it listens.
-    pub(crate) port: AtomicU32,
+    pub port: AtomicU32,
     /// The allocations of the server.
-    pub(crate) allocations: AtomicU64,
+    pub allocations: AtomicU64,
 }
 
 /// Makes a page to share; the descriptor is inherited by children.
-pub(crate) fn new_page() -> io::Result<OwnedFd> {
+pub fn new_page() -> io::Result<OwnedFd> {
     // SAFETY: the name is a C string.
-    let fd = check(unsafe { libc::memfd_create(c"camshaft-peers".as_ptr(), 0) })?;
+    let fd = check(unsafe { libc::memfd_create(c"camshaft-probe".as_ptr(), 0) })?;
     // SAFETY: the descriptor is new and owned by nobody else.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     // SAFETY: `fd` is open. A page is far below i64::MAX.
@@ -136,7 +140,7 @@ pub(crate) fn new_page() -> io::Result<OwnedFd> {
 }
 
 /// Maps a page made by [`new_page`], for as long as the process lives.
-pub(crate) fn map_page(fd: RawFd) -> io::Result<&'static Page> {
+pub fn map_page(fd: RawFd) -> io::Result<&'static Page> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
     // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
     let page = unsafe { libc::mmap(ptr::null_mut(), 4096, protection, flags, fd, 0) };

@@ -1,0 +1,145 @@
+//! Stackless beside stackful, on one executor: what each costs, where they tie, and where each loses.
+//!
+//! ```text
+//! cargo run --release -p camshaft-compare -- [--smoke|--quick|--full] [--only EXPERIMENT,…] [--rounds N] [--out DIR]
+//! ```
+//!
+//! ```text
+//! work: experiments as data ──▶ plan: rounds in random order, a child process a run ──▶ results.json
+//!                                                                         report: results.md, index.html
+//! ```
+//!
+//! What is compared, and what every figure means: [`experiment`], [`measure`]. Take ratios from one run, never absolutes
+//! from two.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{self, ExitCode};
+
+use anyhow::{Context, bail};
+use camshaft_probe::sys;
+use clap::Parser;
+
+mod experiment;
+mod measure;
+mod plan;
+mod report;
+mod results;
+mod stats;
+mod work;
+
+use experiment::{Experiment, Outcome, Scale};
+use plan::Plan;
+use results::Results;
+
+/// Compares stackless and stackful tasks, and everything else that could do their work.
+#[derive(Debug, Parser)]
+#[command(name = "camshaft-compare")]
+struct Options {
+    /// Within a minute, to see that everything works.
+    #[arg(long, conflicts_with_all = ["quick", "full"])]
+    smoke: bool,
+    /// Within minutes; this is the default.
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// For figures that are to be published: 20 rounds, some hours.
+    #[arg(long)]
+    full: bool,
+    /// Only these experiments.
+    #[arg(long, value_delimiter = ',', value_name = "EXPERIMENT")]
+    only: Vec<String>,
+    /// Lists the experiments.
+    #[arg(long)]
+    list: bool,
+    /// Runs of each subject at each point; the median is reported.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Seed of the order of the runs.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder for results.json, results.md and index.html.
+    #[arg(long, value_name = "DIR", default_value = "target/compare")]
+    out: PathBuf,
+    /// Runs nothing, and writes the report of this results.json once more.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        [plan::RUN, experiment, subject, at, scale] => run(experiment, subject, at, scale),
+        _ => compare(&Options::parse()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(options: &Options) -> anyhow::Result<()> {
+    let experiments = chosen(&options.only)?;
+    if options.list {
+        for experiment in experiments {
+            println!(
+                "{:2}  {:16} {}",
+                experiment.workload, experiment.name, experiment.title
+            );
+        }
+        return Ok(());
+    }
+    fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot make the folder {}", options.out.display()))?;
+    let results = match &options.report {
+        Some(path) => Results::read(path)?,
+        None => {
+            let scale = match options {
+                Options { smoke: true, .. } => Scale::Smoke,
+                Options { full: true, .. } => Scale::Full,
+                _ => Scale::Quick,
+            };
+            let plan = Plan {
+                experiments,
+                scale,
+                rounds: options.rounds.unwrap_or(scale.rounds()),
+                seed: options.seed,
+            };
+            let results = plan.execute()?;
+            results.write(&options.out.join("results.json"))?;
+            results
+        }
+    };
+    report::write(&results, &options.out)
+}
+
+fn chosen(only: &[String]) -> anyhow::Result<Vec<Experiment>> {
+    let all = work::all();
+    if let Some(name) = only
+        .iter()
+        .find(|name| all.iter().all(|experiment| experiment.name != **name))
+    {
+        let names: Vec<&str> = all.iter().map(|experiment| experiment.name).collect();
+        bail!("no experiment {name}: there are {}", names.join(", "));
+    }
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+    Ok(all
+        .into_iter()
+        .filter(|experiment| wanted(experiment.name))
+        .collect())
+}
+
+/// One run, in a child process: prints one line of JSON.
+fn run(experiment: &str, subject: &str, at: &str, scale: &str) -> anyhow::Result<()> {
+    sys::bound_life(300)?;
+    sys::raise_file_limit()?;
+    sys::pin(sys::SERVER_CORE);
+    let outcome = plan::run(&work::all(), experiment, subject, at, scale)
+        .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+    println!("{}", serde_json::to_string(&outcome)?);
+    // Nothing that a subject still has to say at its end shall delay the next run.
+    process::exit(0)
+}

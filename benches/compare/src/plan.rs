@@ -1,0 +1,255 @@
+//! Which runs are made, in which order, and in which process.
+//!
+//! Every subject at every point runs once a round, in a random order that is new in each round, so that what drifts on the
+//! machine falls on all alike. Each run is a child process of its own: nothing that one leaves in an allocator, a ring or a
+//! pool of stacks helps or hurts another. A child that does not answer in time is killed, with all that it started.
+
+use std::env;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::experiment::{Experiment, Outcome, Scale, Setting};
+use crate::results::Results;
+
+/// The hidden subcommand of a run.
+pub(crate) const RUN: &str = "__run";
+
+/// A run that takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The experiments, in the order of the report.
+    pub(crate) experiments: Vec<Experiment>,
+    /// The scale of each run.
+    pub(crate) scale: Scale,
+    /// How often each run is made.
+    pub(crate) rounds: u32,
+    /// Seed of the order.
+    pub(crate) seed: u64,
+}
+
+/// One run that is to be made.
+#[derive(Clone, Debug)]
+struct Job {
+    experiment: Experiment,
+    /// The name of the row.
+    subject: String,
+    at: u64,
+}
+
+impl Plan {
+    /// Makes all runs, showing how far it is.
+    pub(crate) fn execute(&self) -> anyhow::Result<Results> {
+        let mut results = Results::empty(&self.experiments, self.scale, self.rounds, self.seed);
+        let mut jobs = self.jobs(&mut results);
+        let bar = ProgressBar::new(jobs.len() as u64 * u64::from(self.rounds));
+        bar.set_style(ProgressStyle::with_template(
+            "{bar:30} {pos}/{len} {elapsed}, {eta} left  {msg}",
+        )?);
+        let mut random = self.seed.max(1);
+        for _ in 0..self.rounds {
+            shuffle(&mut jobs, &mut random);
+            for job in &jobs {
+                let runs = results.runs_mut(job.experiment.name, &job.subject, job.at);
+                if runs.goes_on() {
+                    bar.set_message(format!(
+                        "{}: {} at {}",
+                        job.experiment.name, job.subject, job.at
+                    ));
+                    runs.take(job.run(self.scale)?);
+                }
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(results)
+    }
+
+    /// Every row at every point; where a subject has its limit, the results are told why.
+    fn jobs(&self, results: &mut Results) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        for &experiment in &self.experiments {
+            for (subject, _) in experiment.rows() {
+                for &at in experiment.axis.points(self.scale) {
+                    let limit = experiment
+                        .subject(&subject)
+                        .and_then(|subject| subject.limit);
+                    match limit {
+                        Some((last, why)) if at > last => results
+                            .runs_mut(experiment.name, &subject, at)
+                            .take(Outcome::Skipped(why.to_owned())),
+                        _ => jobs.push(Job {
+                            experiment,
+                            subject: subject.clone(),
+                            at,
+                        }),
+                    }
+                }
+            }
+        }
+        jobs
+    }
+}
+
+impl Job {
+    /// Makes the run in a child process.
+    fn run(&self, scale: Scale) -> anyhow::Result<Outcome> {
+        let program = env::current_exe().context("the path of this program is unknown")?;
+        let mut command = Command::new(program);
+        command
+            .args([RUN, self.experiment.name, &self.subject])
+            .args([&self.at.to_string(), scale.name()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        let mut child = command.spawn().context("no child process can be started")?;
+        let line = answer(&mut child);
+        end(&mut child);
+        let status = child
+            .wait()
+            .context("the child process cannot be awaited")?;
+        let Some(line) = line else {
+            return Ok(Outcome::Failed(format!(
+                "no answer within {} s",
+                PATIENCE.as_secs()
+            )));
+        };
+        if let Ok(outcome) = serde_json::from_str(&line) {
+            return Ok(outcome);
+        }
+        let why = child.stderr.take().map(complaint).unwrap_or_default();
+        Ok(Outcome::Failed(if why.is_empty() {
+            status.to_string()
+        } else {
+            why
+        }))
+    }
+}
+
+/// The first line that a child prints; empty if it ends without one, `None` if it takes too long.
+fn answer(child: &mut Child) -> Option<String> {
+    let pipe = child.stdout.take()?;
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        // A pipe that fails is as good as one that is closed.
+        let _ = BufReader::new(pipe).read_line(&mut line);
+        // Nobody listens any more if it took too long.
+        let _ = sender.send(line);
+    });
+    receiver.recv_timeout(PATIENCE).ok()
+}
+
+/// Ends a child and what it started.
+fn end(child: &mut Child) {
+    let Ok(group) = libc::pid_t::try_from(child.id()) else {
+        return;
+    };
+    // SAFETY: no memory is passed. The child leads a group of its own, and has not been awaited, so the number is still its.
+    unsafe { libc::kill(-group, libc::SIGKILL) };
+}
+
+/// Why a child failed: its first complaint; the heading of a panic comes before its message.
+fn complaint(mut stderr: impl Read) -> String {
+    let mut text = String::new();
+    // What is not text is no explanation.
+    let _ = stderr.read_to_string(&mut text);
+    let tells = |line: &&str| !line.trim().is_empty() && !line.starts_with("thread '");
+    text.lines().find(tells).unwrap_or_default().to_owned()
+}
+
+/// Makes one run in this process, and returns what is to be printed.
+pub(crate) fn run(
+    experiments: &[Experiment],
+    name: &str,
+    row: &str,
+    at: &str,
+    scale: &str,
+) -> anyhow::Result<Outcome> {
+    let experiment = experiments.iter().find(|other| other.name == name);
+    let Some(subject) = experiment.and_then(|experiment| experiment.subject(row)) else {
+        bail!("no {row} in {name}");
+    };
+    let setting = Setting {
+        at: at.parse()?,
+        scale: Scale::from_name(scale).context("no such scale")?,
+    };
+    (subject.run)(setting)
+}
+
+/// Fisher and Yates' shuffle over a xorshift generator.
+fn shuffle<T>(items: &mut [T], random: &mut u64) {
+    for last in (1..items.len()).rev() {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        let other = usize::try_from(*random % (last as u64 + 1)).unwrap_or(last);
+        items.swap(last, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shuffle_keeps_every_item() {
+        let mut items: Vec<u32> = (0..100).collect();
+        let mut random = 7;
+        shuffle(&mut items, &mut random);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_first_complaint_counts() {
+        let text =
+            "\nthread 'main' panicked at main.rs:1:1:\nout of memory\nnote: run with a backtrace\n";
+        assert_eq!(complaint(text.as_bytes()), "out of memory");
+    }
+
+    #[test]
+    fn every_experiment_is_whole() {
+        for experiment in crate::work::all() {
+            let name = experiment.name;
+            assert!(
+                experiment.subject(experiment.control).is_some(),
+                "{name} has no control"
+            );
+            let rows: Vec<_> = experiment.rows().collect();
+            for (row, _) in &rows {
+                assert_eq!(
+                    rows.iter().filter(|(other, _)| other == row).count(),
+                    1,
+                    "{name}: {row}"
+                );
+            }
+            for scale in [Scale::Smoke, Scale::Quick, Scale::Full] {
+                let points = experiment.axis.points(scale);
+                assert!(
+                    !points.is_empty() && points.is_sorted(),
+                    "{name}: {points:?}"
+                );
+            }
+            for expectation in experiment.expectations {
+                for subject in expectation.claim.subjects() {
+                    assert!(
+                        experiment.subject(subject).is_some(),
+                        "{name} expects of {subject}"
+                    );
+                }
+            }
+        }
+    }
+}

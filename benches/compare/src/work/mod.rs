@@ -1,0 +1,10 @@
+//! The workloads. A module each, with its experiments, what is expected of them, and the code of every subject.
+
+mod counters;
+
+use crate::experiment::Experiment;
+
+/// All experiments in the order of the report.
+pub(crate) fn all() -> Vec<Experiment> {
+    [counters::EXPERIMENTS].concat()
+}
