@@ -22,6 +22,12 @@ use clap::Parser;
 
 mod experiment;
 mod measure;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the workloads that use all of it come one by one"
+)]
+mod models;
 mod plan;
 mod report;
 mod results;

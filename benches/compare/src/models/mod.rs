@@ -1,0 +1,9 @@
+//! The models that are not camshaft's: written here, so that they can be compared with it.
+//!
+//! What is "in the style of" another project is written from its description, and shares no line with it.
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code, reason = "lays fibers out on stacks, and switches")]
+pub(crate) mod native;
+#[allow(unsafe_code, reason = "maps memory")]
+pub(crate) mod stacks;
