@@ -19,9 +19,9 @@ use crate::churn;
 use crate::hyper;
 use crate::measure::Sample;
 use crate::poller::{EDGES, Poller, recv, send};
+use crate::systems::System;
 use crate::workload::{Load, Scale, Workload};
 use camshaft_probe::sys::{self, Page, check};
-use camshaft_probe::systems::System;
 
 /// The hidden subcommand of the server process.
 pub(crate) const SERVE: &str = "__serve";

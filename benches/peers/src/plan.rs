@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::measure::Sample;
+use crate::systems::System;
 use crate::workload::Workload;
-use camshaft_probe::systems::System;
 
 /// The hidden subcommand of a run.
 pub(crate) const RUN: &str = "__run";

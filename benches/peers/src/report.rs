@@ -8,8 +8,8 @@ use std::fmt::Write;
 use crate::goal::{Against, Goal, Number, goals, ranked_by};
 use crate::measure::{Sample, spread};
 use crate::plan::{Plan, Results};
+use crate::systems::{Kind, System};
 use crate::workload::Workload;
-use camshaft_probe::systems::{Kind, System};
 
 /// The medians of one workload.
 struct Table<'a> {
