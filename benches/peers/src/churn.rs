@@ -10,8 +10,8 @@ use std::os::fd::AsRawFd;
 
 use crate::load::{Server, Window};
 use crate::measure::Sample;
-use crate::poller::{Poller, recv, send};
 use crate::workload::{Load, Scale};
+use camshaft_probe::poller::{Poller, recv, send};
 use camshaft_probe::sys;
 
 /// Connects and closes over and over, several connections at a time.

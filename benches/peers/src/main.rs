@@ -35,7 +35,6 @@ mod hyper;
 mod load;
 mod measure;
 mod plan;
-mod poller;
 mod remote;
 mod report;
 mod systems;

@@ -14,6 +14,7 @@ use crate::files;
 use crate::measure::Sample;
 use crate::tasks;
 use crate::workload::{Load, Scale, Workload};
+use camshaft_probe::bare::{self, Service};
 
 #[cfg(feature = "camshaft")]
 mod camshaft;
@@ -25,7 +26,6 @@ mod glommio;
 #[cfg(feature = "monoio")]
 mod monoio;
 mod queue;
-mod ring;
 mod ring_files;
 #[cfg(feature = "smol")]
 mod smol;
@@ -162,7 +162,13 @@ pub(crate) fn all() -> Vec<System> {
                     || workload.load().is_some_and(|load| !load.idle && !load.http)
             },
             measure: ring_files::measure,
-            serve: ring::serve,
+            serve: |listener, load| {
+                let service = Service {
+                    buffer: load.buffer,
+                    once: load.once,
+                };
+                bare::ring::serve(&listener, service, |_| {})
+            },
         },
         System {
             name: "epoll",

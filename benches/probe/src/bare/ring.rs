@@ -1,4 +1,4 @@
-//! The completion floor: a raw io_uring loop, a hand-written state machine without tasks or futures.
+//! The completion floor: a bare io_uring loop, a hand-written state machine without tasks or futures.
 //!
 //! The best known way for one thread without provided buffers:
 //!
@@ -24,7 +24,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::Fd;
 use io_uring::{IoUring, SubmissionQueue, Submitter, cqueue, opcode};
 
-use crate::workload::Load;
+use super::{Service, Work};
 
 const ENTRIES: u32 = 4096;
 /// `IORING_RECVSEND_POLL_FIRST` of linux/io_uring.h: wait for readiness before the first attempt.
@@ -37,7 +37,7 @@ const SEND: u64 = 2;
 const CLOSE: u64 = 3;
 
 /// Accepts and echoes for ever.
-pub(super) fn serve(listener: TcpListener, load: Load) -> io::Result<()> {
+pub fn serve(listener: &TcpListener, service: Service, work: impl Work) -> io::Result<()> {
     let mut builder = IoUring::builder();
     builder
         .setup_single_issuer()
@@ -49,7 +49,8 @@ pub(super) fn serve(listener: TcpListener, load: Load) -> io::Result<()> {
     submitter.register_ring_fd()?;
     let mut server = Server {
         listener: listener.as_raw_fd(),
-        load,
+        service,
+        work,
         ring: Submissions { submitter, queue },
         connections: Vec::new(),
         free: Vec::new(),
@@ -98,15 +99,16 @@ struct Connection {
     more: bool,
 }
 
-struct Server<'ring> {
+struct Server<'ring, W> {
     listener: RawFd,
-    load: Load,
+    service: Service,
+    work: W,
     ring: Submissions<'ring>,
     connections: Vec<Connection>,
     free: Vec<usize>,
 }
 
-impl Server<'_> {
+impl<W: Work> Server<'_, W> {
     fn complete(&mut self, completion: &cqueue::Entry) -> io::Result<()> {
         let key = completion.user_data();
         let (index, result) = (
@@ -117,10 +119,13 @@ impl Server<'_> {
             ACCEPT => self.accepted(result, cqueue::more(completion.flags())),
             RECEIVE if result <= 0 => self.close(index),
             RECEIVE => {
-                self.connections[index].more = cqueue::sock_nonempty(completion.flags());
-                self.send(index, result.unsigned_abs())
+                let connection = &mut self.connections[index];
+                connection.more = cqueue::sock_nonempty(completion.flags());
+                let count = result.unsigned_abs();
+                (self.work)(&connection.buffer[..count as usize]);
+                self.send(index, count)
             }
-            SEND if result <= 0 || self.load.once => self.close(index),
+            SEND if result <= 0 || self.service.once => self.close(index),
             SEND => self.receive(index),
             CLOSE => {
                 self.free.push(index);
@@ -143,7 +148,7 @@ impl Server<'_> {
             return Err(io::Error::from_raw_os_error(-result));
         }
         let index = self.free.pop().unwrap_or_else(|| {
-            let buffer = vec![0; self.load.buffer].into();
+            let buffer = vec![0; self.service.buffer].into();
             self.connections.push(Connection {
                 fd: -1,
                 buffer,
