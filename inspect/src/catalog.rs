@@ -1,0 +1,239 @@
+//! What is known of a program: its types, the types of its vtables, and where its coroutines wait.
+//!
+//! A catalog answers with plain data. It is filled as it is asked: opening it makes an index of where things are, and a type is
+//! read when somebody wants it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::image::Image;
+use crate::load::Open;
+use crate::scan::{Index, NameHash};
+use crate::types::{Shape, Site, Type, TypeKey};
+use crate::{Layout, Missing, layout, sites};
+
+/// What is known of a program.
+///
+/// # Examples
+///
+/// Lists the largest state machines of any Rust program:
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use camshaft_inspect::Catalog;
+///
+/// let mut catalog = Catalog::open("/proc/self/exe")?;
+/// let mut layouts: Vec<_> = catalog.coroutines().into_iter().filter_map(|key| catalog.layout(key)).collect();
+/// layouts.sort_by_key(|layout| std::cmp::Reverse(layout.size));
+/// for layout in layouts.iter().take(3) {
+///     println!("{layout}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Catalog {
+    image: Image,
+    index: Index,
+    types: HashMap<TypeKey, Option<Arc<Type>>>,
+    open: HashMap<u32, Open>,
+    pub(crate) states: HashMap<TypeKey, Option<Arc<[State]>>>,
+    pub(crate) polls: HashMap<u64, Option<Site>>,
+}
+
+/// Where a coroutine stands while it waits.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct State {
+    /// The value of its tag in this state.
+    pub value: u128,
+    /// The name that the compiler gave it: `Unresumed`, `Returned`, `Panicked`, `Suspend0`, …
+    pub name: Arc<str>,
+    /// The struct of what it holds.
+    pub of: TypeKey,
+    /// The line of the await, if that is known.
+    pub site: Option<Site>,
+    /// How exact that line is.
+    pub precision: Precision,
+}
+
+/// How exact the line of an await is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Precision {
+    /// The await stands on this line.
+    Exact,
+    /// A macro is used on this line, which awaits.
+    MacroUse,
+    /// A macro awaits on this line; where it is used is not known.
+    MacroDefinition,
+}
+
+impl Catalog {
+    /// Opens a program, whatever its runtime, and indexes its debug information.
+    ///
+    /// It takes about 20 ms for a program of 17 MB. A program without debug information can be opened, and has no coroutines:
+    /// [`missing`](Self::missing) says why.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing::Unreadable`] if the file cannot be read or is no 64-bit program for Linux.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Missing> {
+        let mut image = Image::open(path.as_ref())?;
+        let index = Index::of(&image);
+        if !index.has_types && image.missing.is_empty() {
+            let units = image.units.is_empty();
+            image.missing.push(if units {
+                Missing::DebugInfo
+            } else {
+                Missing::Types
+            });
+        }
+        Ok(Self {
+            image,
+            index,
+            types: HashMap::new(),
+            open: HashMap::new(),
+            states: HashMap::new(),
+            polls: HashMap::new(),
+        })
+    }
+
+    /// What the files of the program do not tell.
+    #[must_use]
+    pub fn missing(&self) -> &[Missing] {
+        &self.image.missing
+    }
+
+    /// All coroutines: the state machines of `async` functions, blocks and closures, each once, in no order.
+    #[must_use]
+    pub fn coroutines(&self) -> Vec<TypeKey> {
+        self.index.coroutines.iter().map(|(_, key)| *key).collect()
+    }
+
+    /// A type.
+    ///
+    /// What is read stays in memory until [`rest`](Self::rest).
+    pub fn get(&mut self, key: TypeKey) -> Option<Arc<Type>> {
+        if let Some(known) = self.types.get(&key) {
+            return known.clone();
+        }
+        self.types.insert(key, None); // an array of itself has no end
+        let read = self.read(key).map(Arc::new);
+        self.types.insert(key, read.clone());
+        read
+    }
+
+    /// The states of a coroutine with their lines; none for other types.
+    pub fn states(&mut self, key: TypeKey) -> Option<Arc<[State]>> {
+        if let Some(known) = self.states.get(&key) {
+            return known.clone();
+        }
+        let states = sites::states(self, key).map(Arc::from);
+        self.states.insert(key, states.clone());
+        states
+    }
+
+    /// What a coroutine holds in each state, and what that costs; none for other types.
+    pub fn layout(&mut self, key: TypeKey) -> Option<Layout> {
+        layout::layout(self, key)
+    }
+
+    /// The types whose vtable is at an address, as linked. More than one if the linker folded what is the same.
+    #[must_use]
+    pub fn vtable(&self, address: u64) -> Vec<TypeKey> {
+        let list = &self.index.vtables;
+        let first = list.partition_point(|(at, _)| *at < address);
+        list[first..]
+            .iter()
+            .take_while(|(at, _)| *at == address)
+            .map(|(_, key)| *key)
+            .collect()
+    }
+
+    /// The function or object at an address, as linked, if the program has symbols.
+    #[must_use]
+    pub fn symbol(&self, address: u64) -> Option<String> {
+        self.image.symbol(address)
+    }
+
+    /// Where the `poll` of a type is written, if it has one.
+    pub fn poll(&mut self, of: &Type) -> Option<Site> {
+        let hash = NameHash::of(&of.name);
+        if let Some(known) = self.polls.get(&hash) {
+            return known.clone();
+        }
+        let site = self.find_poll(hash);
+        self.polls.insert(hash, site.clone());
+        site
+    }
+
+    /// Closes what was opened to answer; the index stays.
+    pub fn rest(&mut self) {
+        self.open = HashMap::new();
+    }
+
+    fn find_poll(&mut self, hash: u64) -> Option<Site> {
+        let place = range(&self.index.polls, hash).first().copied()?;
+        let open = self.opened(place.unit)?;
+        let entry = open
+            .unit
+            .entry(gimli::UnitOffset(place.offset as usize))
+            .ok()?;
+        open.site(&entry)
+    }
+
+    /// The bodies of a coroutine, in any unit.
+    pub(crate) fn bodies(&self, name: &str) -> Vec<TypeKey> {
+        range(&self.index.bodies, NameHash::of(name))
+    }
+
+    pub(crate) fn opened(&mut self, number: u32) -> Option<&mut Open> {
+        if !self.open.contains_key(&number) {
+            let open = Open::new(&self.image, number).ok()?;
+            self.open.insert(number, open);
+        }
+        self.open.get_mut(&number)
+    }
+
+    /// An open unit, with the image that its references lead to.
+    pub(crate) fn open_in_image(&mut self, number: u32) -> Option<(&Image, &mut Open)> {
+        self.opened(number)?;
+        Some((&self.image, self.open.get_mut(&number)?))
+    }
+
+    fn read(&mut self, key: TypeKey) -> Option<Type> {
+        self.opened(key.unit)?;
+        let mut read = self
+            .open
+            .get_mut(&key.unit)?
+            .read(&self.image, key.offset)?;
+        if let Shape::Array(element, count) = read.shape {
+            let element = self.get(element)?;
+            read.size = element.size.saturating_mul(count);
+            read.align = element.align;
+            read.name = format!("[{}; {count}]", element.name).into();
+        }
+        Some(read)
+    }
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog")
+            .field("coroutines", &self.index.coroutines.len())
+            .field("vtables", &self.index.vtables.len())
+            .field("missing", &self.image.missing)
+            .finish_non_exhaustive()
+    }
+}
+
+fn range(list: &[(u64, TypeKey)], hash: u64) -> Vec<TypeKey> {
+    let first = list.partition_point(|(at, _)| *at < hash);
+    list[first..]
+        .iter()
+        .take_while(|(at, _)| *at == hash)
+        .map(|(_, key)| *key)
+        .collect()
+}

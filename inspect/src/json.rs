@@ -1,0 +1,134 @@
+//! Writes JSON: objects, lists, texts and numbers, which is all that is needed here.
+
+use std::fmt::Write as _;
+
+/// JSON that is being written.
+#[derive(Default)]
+pub(crate) struct Json {
+    text: String,
+    /// Whether something stands before what comes next, in the object or list that is open.
+    comma: bool,
+}
+
+/// What can be written as JSON.
+pub(crate) trait ToJson {
+    /// Writes itself as one value.
+    fn write(&self, json: &mut Json);
+}
+
+impl Json {
+    /// The text of a value.
+    pub(crate) fn of<T: ToJson + ?Sized>(value: &T) -> String {
+        let mut json = Self::default();
+        value.write(&mut json);
+        json.text
+    }
+
+    pub(crate) fn object(&mut self, fields: impl FnOnce(&mut Self)) {
+        self.text.push('{');
+        self.comma = false;
+        fields(self);
+        self.text.push('}');
+        self.comma = true;
+    }
+
+    pub(crate) fn field<T: ToJson + ?Sized>(&mut self, name: &str, value: &T) {
+        if self.comma {
+            self.text.push(',');
+        }
+        self.string(name);
+        self.text.push(':');
+        value.write(self);
+        self.comma = true;
+    }
+
+    fn string(&mut self, text: &str) {
+        self.text.push('"');
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => {
+                    self.text.push('\\');
+                    self.text.push(character);
+                }
+                '\0'..='\x1f' => {
+                    write!(self.text, "\\u{:04x}", u32::from(character))
+                        .expect("a string takes all that is written");
+                }
+                _ => self.text.push(character),
+            }
+        }
+        self.text.push('"');
+    }
+}
+
+impl ToJson for str {
+    fn write(&self, json: &mut Json) {
+        json.string(self);
+    }
+}
+
+impl ToJson for u64 {
+    fn write(&self, json: &mut Json) {
+        json.text.push_str(&self.to_string());
+    }
+}
+
+impl ToJson for bool {
+    fn write(&self, json: &mut Json) {
+        json.text.push_str(if *self { "true" } else { "false" });
+    }
+}
+
+impl<T: ToJson + ?Sized> ToJson for &T {
+    fn write(&self, json: &mut Json) {
+        T::write(self, json);
+    }
+}
+
+impl<T: ToJson> ToJson for Option<T> {
+    fn write(&self, json: &mut Json) {
+        match self {
+            Some(value) => value.write(json),
+            None => json.text.push_str("null"),
+        }
+    }
+}
+
+impl<T: ToJson> ToJson for Vec<T> {
+    fn write(&self, json: &mut Json) {
+        json.text.push('[');
+        for (index, value) in self.iter().enumerate() {
+            if index > 0 {
+                json.text.push(',');
+            }
+            json.comma = false;
+            value.write(json);
+        }
+        json.text.push(']');
+        json.comma = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Point(u64);
+
+    impl ToJson for Point {
+        fn write(&self, json: &mut Json) {
+            json.object(|json| {
+                json.field("x", &self.0);
+                json.field("name", "a \"b\"\n");
+                json.field("none", &None::<u64>);
+            });
+        }
+    }
+
+    #[test]
+    fn lists_and_objects_nest() {
+        let text = Json::of(&vec![Point(1), Point(2)]);
+        let one = |x| format!(r#"{{"x":{x},"name":"a \"b\"\u000a","none":null}}"#);
+        assert_eq!(text, format!("[{},{}]", one(1), one(2)));
+    }
+}

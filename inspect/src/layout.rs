@@ -1,0 +1,367 @@
+//! What a coroutine holds in each state, and what of its size is wasted.
+//!
+//! The size of a coroutine is that of its fullest state, and more: what was captured keeps its place in every state, and an
+//! argument that lives across an await may be stored twice, where it was captured and where the body moved it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, Precision, State};
+use crate::json::{Json, ToJson};
+use crate::types::{Shape, Site, Type, TypeKey};
+
+/// What a coroutine holds in each state.
+///
+/// It displays as a table of its states.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Layout {
+    /// The type.
+    pub key: TypeKey,
+    /// Its name with its modules.
+    pub name: Arc<str>,
+    /// Its size in bytes: what `size_of_val` says.
+    pub size: u64,
+    /// Its alignment in bytes.
+    pub align: u64,
+    /// Where its function, block or closure begins.
+    pub defined: Option<Site>,
+    /// Where that ends.
+    pub ends: Option<Site>,
+    /// What it captured: arguments, or variables from around it.
+    pub captured: Vec<Held>,
+    /// Its states, in the order of their tags: `Unresumed`, `Returned`, `Panicked`, then one for each await.
+    pub states: Vec<StateLayout>,
+    /// What is stored twice.
+    pub doubled: Vec<Doubled>,
+}
+
+/// What a coroutine holds in one state.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StateLayout {
+    /// The state itself, with the line of its await.
+    pub state: State,
+    /// What it holds, the largest first.
+    pub holds: Vec<Held>,
+    /// Bytes that something is in, the tag included.
+    pub used: u64,
+    /// Bytes of the coroutine that nothing is in while it is in this state.
+    pub unused: u64,
+}
+
+/// A variable in a state.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Held {
+    /// Its name; `__awaitee` is what is awaited, and numbers with two underscores are temporary values.
+    pub name: Arc<str>,
+    /// Its type.
+    pub of: TypeKey,
+    /// The name of that.
+    pub type_name: Arc<str>,
+    /// Where it begins.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Why it is held.
+    pub role: Role,
+}
+
+/// Why something is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// It was captured, and keeps its place; it may have been moved out.
+    Captured,
+    /// A variable or a temporary value, needed after the await or borrowed across it.
+    Local,
+    /// What is awaited.
+    Awaited,
+}
+
+/// A variable that is stored twice.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Doubled {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The name of its type.
+    pub type_name: Arc<str>,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where it was captured.
+    pub captured_at: u64,
+    /// Where the body keeps it.
+    pub kept_at: u64,
+}
+
+impl Layout {
+    /// Bytes that a better layout could do without: what is stored twice, and what not even the fullest state uses.
+    #[must_use]
+    pub fn waste(&self) -> u64 {
+        let doubled: u64 = self.doubled.iter().map(|doubled| doubled.size).sum();
+        let padding = self.padding();
+        doubled.saturating_add(padding).min(self.size)
+    }
+
+    /// Bytes that no state uses: what alignment costs.
+    #[must_use]
+    pub fn padding(&self) -> u64 {
+        let all = self.states.iter().flat_map(|state| &state.holds);
+        let used = covered(all.chain(&self.captured), None);
+        let tag = u64::from(!self.states.is_empty());
+        self.size.saturating_sub(used + tag)
+    }
+
+    /// The state that uses the most bytes.
+    #[must_use]
+    pub fn fullest(&self) -> Option<&StateLayout> {
+        self.states.iter().max_by_key(|state| state.used)
+    }
+
+    /// The layout as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        Json::of(self)
+    }
+}
+
+pub(crate) fn layout(catalog: &mut Catalog, key: TypeKey) -> Option<Layout> {
+    let coroutine = catalog.get(key)?;
+    let Shape::Coroutine(variants) = &coroutine.shape else {
+        return None;
+    };
+    let states = catalog.states(key)?;
+    let first = states.iter().find(|state| state.value == 0)?;
+    let unresumed = catalog.get(first.of)?;
+    let captured = held(catalog, &unresumed, &BTreeSet::new());
+    let places: BTreeSet<_> = captured
+        .iter()
+        .map(|one| (Arc::clone(&one.name), one.offset))
+        .collect();
+    let mut layouts = Vec::new();
+    for state in &*states {
+        let of = catalog.get(state.of)?;
+        let holds = held(catalog, &of, &places);
+        let used = covered(&holds, variants.tag).min(coroutine.size);
+        layouts.push(StateLayout {
+            state: state.clone(),
+            used,
+            unused: coroutine.size - used,
+            holds,
+        });
+    }
+    let end = states.iter().find(|state| state.value == 1);
+    Some(Layout {
+        key,
+        name: Arc::clone(&coroutine.name),
+        size: coroutine.size,
+        align: coroutine.align,
+        defined: first.site.clone(),
+        ends: end.and_then(|end| end.site.clone()),
+        doubled: doubled(&captured, &layouts),
+        captured,
+        states: layouts,
+    })
+}
+
+/// What is in a state, the largest first. `captured` are the names and places of what was captured.
+fn held(catalog: &mut Catalog, state: &Type, captured: &BTreeSet<(Arc<str>, u64)>) -> Vec<Held> {
+    let mut seen = BTreeSet::new();
+    let mut list = Vec::new();
+    for member in state.members() {
+        let place = (Arc::clone(&member.name), member.offset);
+        let role = match &*member.name {
+            "__awaitee" => Role::Awaited,
+            _ if captured.is_empty() && state.short_name() == "Unresumed" => Role::Captured,
+            _ if captured.contains(&place) => Role::Captured,
+            _ => Role::Local,
+        };
+        // The compiler lists a variable that it left in its place twice.
+        if !seen.insert(place) {
+            continue;
+        }
+        let Some(of) = catalog.get(member.of) else {
+            continue;
+        };
+        list.push(Held {
+            name: Arc::clone(&member.name),
+            of: member.of,
+            type_name: Arc::clone(&of.name),
+            offset: member.offset,
+            size: of.size,
+            role,
+        });
+    }
+    list.sort_by_key(|held| (std::cmp::Reverse(held.size), held.offset));
+    list
+}
+
+/// How many bytes something is in. Places may overlap: what was captured keeps its name after its place is used again.
+fn covered<'a>(held: impl IntoIterator<Item = &'a Held>, tag: Option<(u64, u64)>) -> u64 {
+    let mut places: Vec<_> = held
+        .into_iter()
+        .map(|held| (held.offset, held.offset.saturating_add(held.size)))
+        .chain(tag.map(|(offset, size)| (offset, offset + size)))
+        .collect();
+    places.sort_unstable();
+    let (mut bytes, mut at) = (0, 0);
+    for (start, end) in places {
+        bytes += end.saturating_sub(start.max(at));
+        at = at.max(end);
+    }
+    bytes
+}
+
+fn doubled(captured: &[Held], states: &[StateLayout]) -> Vec<Doubled> {
+    let mut list: Vec<Doubled> = Vec::new();
+    for one in captured.iter().filter(|one| one.size > 0) {
+        let copy = states
+            .iter()
+            .flat_map(|state| &state.holds)
+            .find(|held| held.name == one.name && held.of == one.of && held.offset != one.offset);
+        if let Some(copy) = copy {
+            list.push(Doubled {
+                name: Arc::clone(&one.name),
+                type_name: Arc::clone(&one.type_name),
+                size: one.size,
+                captured_at: one.offset,
+                kept_at: copy.offset,
+            });
+        }
+    }
+    list.sort_by_key(|doubled| std::cmp::Reverse(doubled.size));
+    list
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} bytes", self.name, self.size)?;
+        match &self.defined {
+            Some(site) => writeln!(f, ", at {site}")?,
+            None => writeln!(f)?,
+        }
+        for layout in &self.states {
+            if matches!(layout.state.value, 1 | 2) {
+                continue; // it is over: nothing is held, only places are kept
+            }
+            write!(f, "  {}", layout.state.name)?;
+            if let Some(site) = &layout.state.site
+                && layout.state.value > 2
+            {
+                write!(f, " at {site}{}", layout.state.precision)?;
+            }
+            writeln!(f, ": {} bytes used, {} not", layout.used, layout.unused)?;
+            for held in &layout.holds {
+                let role = match held.role {
+                    Role::Captured => " (captured)",
+                    Role::Awaited => " (awaited)",
+                    Role::Local => "",
+                };
+                let Held {
+                    size,
+                    offset,
+                    name,
+                    type_name,
+                    ..
+                } = held;
+                writeln!(f, "  {size:>8} at {offset:<6} {name}: {type_name}{role}")?;
+            }
+        }
+        for Doubled {
+            name,
+            size,
+            captured_at,
+            kept_at,
+            ..
+        } in &self.doubled
+        {
+            writeln!(
+                f,
+                "  stored twice: {name}, {size} bytes, at {captured_at} and at {kept_at}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Precision {
+    /// What is to be said after a line: nothing if it is the line of the await.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact | Self::MacroUse => "",
+            Self::MacroDefinition => " (in a macro; where it is used is not known)",
+        })
+    }
+}
+
+impl ToJson for Layout {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            json.field("name", &*self.name);
+            json.field("size", &self.size);
+            json.field("align", &self.align);
+            json.field("file", &self.defined.as_ref().map(|site| &*site.file));
+            json.field("line", &self.defined.as_ref().map(|site| site.line));
+            json.field("waste", &self.waste());
+            json.field("padding", &self.padding());
+            json.field("states", &self.states);
+            json.field("doubled", &self.doubled);
+        });
+    }
+}
+
+impl ToJson for StateLayout {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            let site = self.state.site.as_ref();
+            json.field("name", &*self.state.name);
+            json.field(
+                "value",
+                &u64::try_from(self.state.value).unwrap_or(u64::MAX),
+            );
+            json.field("file", &site.map(|site| &*site.file));
+            json.field("line", &site.map(|site| site.line));
+            json.field(
+                "line_of_macro",
+                &(self.state.precision == Precision::MacroDefinition),
+            );
+            json.field("used", &self.used);
+            json.field("unused", &self.unused);
+            json.field("holds", &self.holds);
+        });
+    }
+}
+
+impl ToJson for Held {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            json.field("name", &*self.name);
+            json.field("type", &*self.type_name);
+            json.field("offset", &self.offset);
+            json.field("size", &self.size);
+            json.field(
+                "role",
+                match self.role {
+                    Role::Captured => "captured",
+                    Role::Local => "local",
+                    Role::Awaited => "awaited",
+                },
+            );
+        });
+    }
+}
+
+impl ToJson for Doubled {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            json.field("name", &*self.name);
+            json.field("type", &*self.type_name);
+            json.field("size", &self.size);
+            json.field("captured_at", &self.captured_at);
+            json.field("kept_at", &self.kept_at);
+        });
+    }
+}

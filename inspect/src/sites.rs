@@ -1,0 +1,173 @@
+//! Where a coroutine waits, in lines of source.
+//!
+//! The compiler notes a line at each state: that of the await. If a macro awaits, it is a line of the macro, which tells nothing
+//! of who used it. The body of the function knows better: it has a variable `__awaitee` for each await, and its line is where the
+//! macro is used. Which state belongs to which variable is told by the type, and among awaits of one type by their order. If
+//! that is not certain, the line of the macro is given, and said to be one.
+
+use std::sync::Arc;
+
+use gimli::constants as dw;
+
+use crate::catalog::{Catalog, Precision, State};
+use crate::image::{Image, Slice};
+use crate::load::Open;
+use crate::types::{Shape, Site, TypeKey, Variants};
+
+/// An await in the body of a function.
+struct Await {
+    of: TypeKey,
+    site: Site,
+}
+
+pub(crate) fn states(catalog: &mut Catalog, key: TypeKey) -> Option<Vec<State>> {
+    let coroutine = catalog.get(key)?;
+    let Shape::Coroutine(variants) = &coroutine.shape else {
+        return None;
+    };
+    let lines = Lines::of(variants);
+    let mut states = Vec::new();
+    for variant in &variants.list {
+        let of = catalog.get(variant.of)?;
+        let inside = lines
+            .as_ref()
+            .is_none_or(|lines| lines.contain(variant.site.as_ref()));
+        let suspended = of.short_name().starts_with("Suspend");
+        states.push(State {
+            value: variant.value?,
+            name: of.short_name().into(),
+            of: variant.of,
+            site: variant.site.clone(),
+            precision: match inside || !suspended {
+                true => Precision::Exact,
+                false => Precision::MacroDefinition,
+            },
+        });
+    }
+    if states
+        .iter()
+        .any(|state| state.precision != Precision::Exact)
+    {
+        recover(catalog, &coroutine.name, &mut states);
+    }
+    Some(states)
+}
+
+/// The lines from the head of a function to its end.
+struct Lines {
+    file: Arc<str>,
+    first: u64,
+    last: u64,
+}
+
+impl Lines {
+    fn of(variants: &Variants) -> Option<Self> {
+        let head = variants.of_value(0)?.site.as_ref()?;
+        let end = variants.of_value(1)?.site.as_ref()?;
+        // A function that a macro wrote may begin and end anywhere.
+        (head.file == end.file && head.line <= end.line).then(|| Self {
+            file: Arc::clone(&head.file),
+            first: head.line,
+            last: end.line,
+        })
+    }
+
+    fn contain(&self, site: Option<&Site>) -> bool {
+        site.is_some_and(|site| {
+            site.file == self.file && (self.first..=self.last).contains(&site.line)
+        })
+    }
+}
+
+fn recover(catalog: &mut Catalog, name: &str, states: &mut [State]) {
+    for body in catalog.bodies(name) {
+        let awaits = awaits(catalog, body);
+        if awaits.is_empty() {
+            continue; // the copies of a function that was inlined refer to the one that says everything
+        }
+        assign(catalog, &awaits, states);
+        return;
+    }
+}
+
+/// Gives states the lines of the awaits of the same type, if there are as many of one as of the other.
+fn assign(catalog: &mut Catalog, awaits: &[Await], states: &mut [State]) {
+    let kinds: Vec<_> = awaits
+        .iter()
+        .map(|one| type_name(catalog, one.of))
+        .collect();
+    let waiting: Vec<_> = states
+        .iter()
+        .map(|state| {
+            let awaitee = catalog.get(state.of)?.member("__awaitee")?.of;
+            type_name(catalog, awaitee)
+        })
+        .collect();
+    for index in 0..states.len() {
+        let Some(kind) = &waiting[index] else {
+            continue;
+        };
+        if states[index].precision != Precision::MacroDefinition {
+            continue;
+        }
+        let same = |list: &[Option<Arc<str>>]| -> Vec<usize> {
+            let is = |index: &usize| list[*index].as_ref() == Some(kind);
+            (0..list.len()).filter(is).collect()
+        };
+        let (lines, peers) = (same(&kinds), same(&waiting));
+        if lines.len() != peers.len() {
+            continue;
+        }
+        let place = peers.iter().position(|peer| *peer == index);
+        if let Some(line) = place.and_then(|place| lines.get(place)) {
+            states[index].site = Some(awaits[*line].site.clone());
+            states[index].precision = Precision::MacroUse;
+        }
+    }
+}
+
+fn type_name(catalog: &mut Catalog, key: TypeKey) -> Option<Arc<str>> {
+    Some(Arc::clone(&catalog.get(key)?.name))
+}
+
+/// The awaits of a body, in the order of the source.
+fn awaits(catalog: &mut Catalog, body: TypeKey) -> Vec<Await> {
+    let mut found = Vec::new();
+    let Some((image, open)) = catalog.open_in_image(body.unit) else {
+        return found;
+    };
+    let abbreviations = Arc::clone(&open.unit.abbreviations);
+    let header = open.unit.header;
+    let at = gimli::UnitOffset(body.offset as usize);
+    if let Ok(mut tree) = header.entries_tree(&abbreviations, Some(at))
+        && let Ok(root) = tree.root()
+    {
+        collect(image, open, root, &mut found);
+    }
+    found
+}
+
+fn collect(
+    image: &Image,
+    open: &mut Open,
+    node: gimli::EntriesTreeNode<'_, '_, Slice>,
+    found: &mut Vec<Await>,
+) {
+    let mut children = node.children();
+    while let Ok(Some(child)) = children.next() {
+        let entry = child.entry();
+        match entry.tag() {
+            dw::DW_TAG_variable if open.named(entry).as_deref() == Some("__awaitee") => {
+                let of = entry
+                    .attr_value(dw::DW_AT_type)
+                    .and_then(|value| open.key(image, value));
+                if let (Some(of), Some(site)) = (of, open.site(entry)) {
+                    found.push(Await { of, site });
+                }
+            }
+            // Blocks of this function; what was inlined into it belongs to others.
+            dw::DW_TAG_lexical_block => collect(image, open, child, found),
+            _ => {}
+        }
+    }
+}
