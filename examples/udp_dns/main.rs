@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use camshaft::net::UdpSocket;
 use camshaft::time::{Duration, timeout};
 
-use message::{addresses, query};
+use message::{addresses, answer, query};
 
 const PATIENCE: Duration = Duration::from_millis(500);
 const TRIES: u16 = 4;
@@ -70,14 +70,14 @@ async fn stub() -> Result<SocketAddr> {
     let address = socket.local_addr()?;
     camshaft::spawn(async move {
         for number in 0.. {
-            let (received, mut message) = socket.recv_from(Vec::with_capacity(512)).await;
+            let (received, query) = socket.recv_from(Vec::with_capacity(512)).await;
             let (_, client) = received?;
-            if number == 0 || message.len() < 12 {
+            if number == 0 {
                 continue;
             }
-            message[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1]); // an answer to one question, with one record
-            message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]); // the name asked for; A, IN, 60 s, 4 bytes
-            message.extend([192, 0, 2, 7]);
+            let Some(message) = answer(query) else {
+                continue;
+            };
             socket.send_to(message, client).await.0?;
         }
         std::io::Result::Ok(())

@@ -17,6 +17,14 @@ pub(crate) fn query(id: u16, name: &str) -> Result<Vec<u8>> {
     Ok(message)
 }
 
+/// The answer of a stub to a query: one address for any name. None if it is no query.
+pub(crate) fn answer(mut query: Vec<u8>) -> Option<Vec<u8>> {
+    query.get_mut(..12)?[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1]); // an answer to one question, with one record
+    query.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]); // the name asked for; A, IN, 60 s, 4 bytes
+    query.extend([192, 0, 2, 7]);
+    Some(query)
+}
+
 /// The addresses in an answer.
 pub(crate) fn addresses(answer: &[u8]) -> Result<Vec<Ipv4Addr>> {
     let count = |at: usize| {
