@@ -303,4 +303,12 @@ impl Claim {
             Self::Crosses { left, right, .. } => [left, right],
         }
     }
+
+    /// The figure that it is about, if it isn't the chart's.
+    pub(crate) fn metric(&self) -> Option<Metric> {
+        match *self {
+            Self::Ratio { metric, .. } => Some(metric),
+            Self::Crosses { .. } => None,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p camshaft-compare -- [--smoke|--quick|--full] [--only EXPERIMENT,…] [--rounds N] [--out DIR]
+//! cargo run --release -p camshaft-compare -- --report results.json [--out DIR] [--charts DIR]
 //! ```
 //!
 //! ```text
@@ -13,7 +14,7 @@
 //! from two.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 
 use anyhow::{Context, bail};
@@ -21,6 +22,7 @@ use camshaft_probe::sys;
 use clap::Parser;
 
 mod experiment;
+mod interrupt;
 mod measure;
 #[allow(
     dead_code,
@@ -69,6 +71,9 @@ struct Options {
     /// Runs nothing, and writes the report of this results.json once more.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Writes each chart as an SVG file into this folder, too.
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -98,28 +103,59 @@ fn compare(options: &Options) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    fs::create_dir_all(&options.out)
-        .with_context(|| format!("cannot make the folder {}", options.out.display()))?;
+    make_writable(&options.out)?;
     let results = match &options.report {
         Some(path) => Results::read(path)?,
-        None => {
-            let scale = match options {
-                Options { smoke: true, .. } => Scale::Smoke,
-                Options { full: true, .. } => Scale::Full,
-                _ => Scale::Quick,
-            };
-            let plan = Plan {
-                experiments,
-                scale,
-                rounds: options.rounds.unwrap_or(scale.rounds()),
-                seed: options.seed,
-            };
-            let results = plan.execute()?;
-            results.write(&options.out.join("results.json"))?;
-            results
-        }
+        None => measure(options, &experiments)?,
     };
-    report::write(&results, &options.out)
+    report::write(&results, &experiments, &options.out)?;
+    if let Some(folder) = &options.charts {
+        report::write_charts(&results, &experiments, folder)?;
+    }
+    for name in ["results.json", "results.md", "index.html"] {
+        let path = options.out.join(name);
+        if path.exists() {
+            println!("{}", path.display());
+        }
+    }
+    if results.interrupted {
+        bail!("interrupted: the report has what was measured before");
+    }
+    Ok(())
+}
+
+fn measure(options: &Options, experiments: &[Experiment]) -> anyhow::Result<Results> {
+    let scale = match options {
+        Options { smoke: true, .. } => Scale::Smoke,
+        Options { full: true, .. } => Scale::Full,
+        _ => Scale::Quick,
+    };
+    let plan = Plan {
+        experiments: experiments.to_vec(),
+        scale,
+        rounds: options.rounds.unwrap_or(scale.rounds()),
+        seed: options.seed,
+    };
+    let path = options.out.join("results.json");
+    interrupt::listen();
+    let results = plan.execute(|results| results.write(&path))?;
+    results.write(&path)?;
+    Ok(results)
+}
+
+/// Makes a folder in which files can be made: known before anything is measured, not after hours.
+fn make_writable(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let trial = folder.join(".trial");
+    fs::write(&trial, "")
+        .and_then(|()| fs::remove_file(&trial))
+        .with_context(|| {
+            format!(
+                "cannot write into {}; choose another folder with --out",
+                folder.display()
+            )
+        })
 }
 
 fn chosen(only: &[String]) -> anyhow::Result<Vec<Experiment>> {

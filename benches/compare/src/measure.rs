@@ -1,4 +1,4 @@
-//! What one run yields.
+//! What one run yields. Every figure is a cost: less is better.
 //!
 //! | metric | what it is | what it leaves out |
 //! |---|---|---|

@@ -10,12 +10,13 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::experiment::{Experiment, Outcome, Scale, Setting};
+use crate::interrupt;
 use crate::results::Results;
 
 /// The hidden subcommand of a run.
@@ -23,6 +24,9 @@ pub(crate) const RUN: &str = "__run";
 
 /// A run that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// So often is looked whether the user wants no more.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -47,30 +51,36 @@ struct Job {
 }
 
 impl Plan {
-    /// Makes all runs, showing how far it is.
-    pub(crate) fn execute(&self) -> anyhow::Result<Results> {
+    /// Makes all runs, showing how far it is. After each round it hands over what there is, so that a long run that is
+    /// killed is not in vain. An interrupt ends it early.
+    pub(crate) fn execute(
+        &self,
+        mut keep: impl FnMut(&Results) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Results> {
         let mut results = Results::empty(&self.experiments, self.scale, self.rounds, self.seed);
         let mut jobs = self.jobs(&mut results);
-        let bar = ProgressBar::new(jobs.len() as u64 * u64::from(self.rounds));
-        bar.set_style(ProgressStyle::with_template(
-            "{bar:30} {pos}/{len} {elapsed}, {eta} left  {msg}",
-        )?);
+        let progress = Progress::new(jobs.len() as u64 * u64::from(self.rounds))?;
         let mut random = self.seed.max(1);
         for _ in 0..self.rounds {
             shuffle(&mut jobs, &mut random);
             for job in &jobs {
                 let runs = results.runs_mut(job.experiment.name, &job.subject, job.at);
                 if runs.goes_on() {
-                    bar.set_message(format!(
-                        "{}: {} at {}",
-                        job.experiment.name, job.subject, job.at
-                    ));
-                    runs.take(job.run(self.scale)?);
+                    progress.tell(job);
+                    match job.run(self.scale)? {
+                        Some(outcome) => runs.take(outcome),
+                        None => {
+                            results.interrupted = true;
+                            progress.end();
+                            return Ok(results);
+                        }
+                    }
                 }
-                bar.inc(1);
+                progress.step();
             }
+            keep(&results)?;
         }
-        bar.finish_and_clear();
+        progress.end();
         Ok(results)
     }
 
@@ -100,9 +110,48 @@ impl Plan {
     }
 }
 
+/// How far it is: a bar in a terminal, and a line now and then elsewhere.
+struct Progress {
+    bar: ProgressBar,
+    lines: bool,
+}
+
+impl Progress {
+    fn new(runs: u64) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(runs);
+        let style = "{bar:30} {pos}/{len} {elapsed}, {eta} left  {msg}";
+        bar.set_style(ProgressStyle::with_template(style)?);
+        let lines = bar.is_hidden();
+        Ok(Self { bar, lines })
+    }
+
+    fn tell(&self, job: &Job) {
+        let Job {
+            experiment,
+            subject,
+            at,
+        } = job;
+        self.bar
+            .set_message(format!("{}: {subject} at {at}", experiment.name));
+    }
+
+    fn step(&self) {
+        self.bar.inc(1);
+        let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let tenth = |runs: u64| runs * 10 / all.max(1);
+        if self.lines && tenth(done) > tenth(done - 1) {
+            eprintln!("{done} of {all} runs in {} s", self.bar.elapsed().as_secs());
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 impl Job {
-    /// Makes the run in a child process.
-    fn run(&self, scale: Scale) -> anyhow::Result<Outcome> {
+    /// Makes the run in a child process; `None` if it was interrupted.
+    fn run(&self, scale: Scale) -> anyhow::Result<Option<Outcome>> {
         let program = env::current_exe().context("the path of this program is unknown")?;
         let mut command = Command::new(program);
         command
@@ -113,32 +162,45 @@ impl Job {
             .stderr(Stdio::piped())
             .process_group(0);
         let mut child = command.spawn().context("no child process can be started")?;
-        let line = answer(&mut child);
+        let answer = answer(&mut child);
         end(&mut child);
         let status = child
             .wait()
             .context("the child process cannot be awaited")?;
-        let Some(line) = line else {
-            return Ok(Outcome::Failed(format!(
-                "no answer within {} s",
-                PATIENCE.as_secs()
-            )));
+        let line = match answer {
+            Answer::Line(line) => line,
+            Answer::Interrupted => return Ok(None),
+            Answer::TooLate => {
+                let late = format!("no answer within {} s", PATIENCE.as_secs());
+                return Ok(Some(Outcome::Failed(late)));
+            }
         };
         if let Ok(outcome) = serde_json::from_str(&line) {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
         let why = child.stderr.take().map(complaint).unwrap_or_default();
-        Ok(Outcome::Failed(if why.is_empty() {
+        Ok(Some(Outcome::Failed(if why.is_empty() {
             status.to_string()
         } else {
             why
-        }))
+        })))
     }
 }
 
-/// The first line that a child prints; empty if it ends without one, `None` if it takes too long.
-fn answer(child: &mut Child) -> Option<String> {
-    let pipe = child.stdout.take()?;
+/// What comes of waiting for a child.
+enum Answer {
+    /// The first line that it prints; empty if it ends without one.
+    Line(String),
+    /// It takes too long.
+    TooLate,
+    /// The user wants no more.
+    Interrupted,
+}
+
+fn answer(child: &mut Child) -> Answer {
+    let Some(pipe) = child.stdout.take() else {
+        return Answer::Line(String::new());
+    };
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
@@ -147,7 +209,16 @@ fn answer(child: &mut Child) -> Option<String> {
         // Nobody listens any more if it took too long.
         let _ = sender.send(line);
     });
-    receiver.recv_timeout(PATIENCE).ok()
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        match receiver.recv_timeout(GLANCE) {
+            Ok(line) if interrupt::is_wanted() && line.is_empty() => return Answer::Interrupted,
+            Ok(line) => return Answer::Line(line),
+            Err(_) if interrupt::is_wanted() => return Answer::Interrupted,
+            Err(_) => {}
+        }
+    }
+    Answer::TooLate
 }
 
 /// Ends a child and what it started.

@@ -3,17 +3,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::{Experiment, Model, Outcome, Scale};
 use crate::measure::{Metric, Sample};
 
+/// The shape of the file; another number can't be read.
+pub(crate) const FORMAT: u32 = 1;
+
 /// All data of one run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Results {
+    /// [`FORMAT`] of the program that wrote it.
+    pub(crate) format: u32,
     /// Where and when.
     pub(crate) machine: Machine,
     /// How long each run took.
@@ -22,6 +28,8 @@ pub(crate) struct Results {
     pub(crate) rounds: u32,
     /// Seed of the order of the runs.
     pub(crate) seed: u64,
+    /// Whether somebody ended it before it was complete.
+    pub(crate) interrupted: bool,
     /// The series of each experiment, by its name.
     pub(crate) experiments: BTreeMap<String, Vec<Series>>,
 }
@@ -72,20 +80,14 @@ pub(crate) struct Machine {
 impl Results {
     /// Series of every subject of these experiments, and of their control rows, without runs.
     pub(crate) fn empty(experiments: &[Experiment], scale: Scale, rounds: u32, seed: u64) -> Self {
-        let series = |experiment: &Experiment| {
-            let series = experiment.rows().map(|(subject, model)| Series {
-                subject,
-                model,
-                points: BTreeMap::new(),
-            });
-            (experiment.name.to_owned(), series.collect())
-        };
         Self {
+            format: FORMAT,
             machine: Machine::here(),
             scale,
             rounds,
             seed,
-            experiments: experiments.iter().map(series).collect(),
+            interrupted: false,
+            experiments: without_runs(experiments),
         }
     }
 
@@ -99,16 +101,44 @@ impl Results {
 
     /// Reads what [`write`](Self::write) wrote.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not a results.json of this version", path.display()))
+        let unlike = || format!("{} is no results.json of this program", path.display());
+        let head: Head = serde_json::from_slice(&text).with_context(unlike)?;
+        if head.format != FORMAT {
+            bail!(
+                "{} has format {}, and this program reads format {FORMAT}: use the version that wrote it, or measure again",
+                path.display(),
+                head.format
+            );
+        }
+        serde_json::from_slice(&text).with_context(unlike)
     }
 
-    /// Writes all of it as JSON.
+    /// Writes all of it as JSON; the file is replaced as a whole or not at all.
     pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_vec(self)?;
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        let unfinished = path.with_extension("json.new");
+        fs::write(&unfinished, text)
+            .and_then(|()| fs::rename(&unfinished, path))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// Series of every row of these experiments.
+pub(crate) fn without_runs(experiments: &[Experiment]) -> BTreeMap<String, Vec<Series>> {
+    let series = |experiment: &Experiment| {
+        let series = experiment.rows().map(|(subject, model)| Series {
+            subject,
+            model,
+            points: BTreeMap::new(),
+        });
+        (experiment.name.to_owned(), series.collect())
+    };
+    experiments.iter().map(series).collect()
 }
 
 impl Runs {
@@ -161,9 +191,34 @@ impl Machine {
                 |error| error.to_string(),
                 |runtime| runtime.backend().to_string(),
             ),
-            versions: vec![format!("camshaft {}", env!("CARGO_PKG_VERSION"))],
+            versions: versions(),
         }
     }
+}
+
+/// What this program is made of, and the other languages that are here.
+fn versions() -> Vec<String> {
+    let own = format!("camshaft {}", env!("CARGO_PKG_VERSION"));
+    let made_of = env!("CAMSHAFT_MADE_OF").split('\t').map(str::to_owned);
+    let languages = [
+        ("go", "version"),
+        ("python3", "--version"),
+        ("cc", "--version"),
+    ];
+    let languages = languages.into_iter().map(|(program, argument)| {
+        let output = Command::new(program).arg(argument).output().ok();
+        let output = output.filter(|output| output.status.success());
+        let line = output.and_then(|output| {
+            Some(
+                String::from_utf8_lossy(&output.stdout)
+                    .lines()
+                    .next()?
+                    .to_owned(),
+            )
+        });
+        line.unwrap_or_else(|| format!("no {program} on PATH"))
+    });
+    [own].into_iter().chain(made_of).chain(languages).collect()
 }
 
 #[cfg(test)]
@@ -181,5 +236,29 @@ mod tests {
         assert_eq!(runs.values(Metric::Wall), [1.5]);
         let text = serde_json::to_string(&results).unwrap();
         assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), results);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let folder = std::env::temp_dir().join(format!("camshaft-compare-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("results.json");
+        let error_of = |text: &str| {
+            fs::write(&path, text).unwrap();
+            format!("{:#}", Results::read(&path).unwrap_err())
+        };
+        assert!(
+            error_of("{}").contains("is no results.json of this program: missing field `format`")
+        );
+        assert!(error_of("hello").contains("is no results.json of this program"));
+        assert!(
+            error_of(r#"{"format":7}"#).contains("has format 7, and this program reads format 1")
+        );
+        fs::remove_file(&path).unwrap();
+        assert!(format!("{:#}", Results::read(&path).unwrap_err()).contains("cannot read"));
+        let results = Results::empty(&[], Scale::Smoke, 1, 1);
+        results.write(&path).unwrap();
+        assert_eq!(Results::read(&path).unwrap(), results);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

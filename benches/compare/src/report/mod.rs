@@ -1,33 +1,150 @@
-//! What a reader gets: a Markdown table, and a page with charts.
+//! What a reader gets: Markdown tables, a page with charts, and a summary in the terminal.
+//!
+//! ```text
+//! Results ── section: figures with their noise, ratios
+//!              ├─ verdict, crossover, glance, control: what they say
+//!              └─ table, chart ── markdown, page, files: how it is shown
+//! ```
+//!
+//! Everything but this module is pure: the same results give the same report.
 
+mod chart;
+mod control;
+mod crossover;
+#[cfg(test)]
+mod fixture;
+mod glance;
+mod markdown;
+mod page;
+mod section;
+mod table;
+mod verdict;
+mod words;
+
+use std::fs;
 use std::path::Path;
+
+use anyhow::Context;
 
 use crate::experiment::Experiment;
 use crate::results::Results;
-use crate::stats::Summary;
-use crate::work;
+use glance::Winner;
+use section::Section;
+use verdict::Verdict;
 
-/// Writes `results.md` and `index.html` into a folder, and prints their paths.
-pub(crate) fn write(results: &Results, folder: &Path) -> anyhow::Result<()> {
-    for experiment in work::all() {
-        print(results, &experiment);
-    }
-    println!("{}", folder.join("index.html").display());
+/// The sections of these experiments that there are results of.
+fn sections(results: &Results, experiments: &[Experiment]) -> Vec<Section> {
+    let section = |experiment: &Experiment| {
+        let series = results.experiments.get(experiment.name)?;
+        Some(Section::new(*experiment, series))
+    };
+    experiments.iter().filter_map(section).collect()
+}
+
+/// Writes `results.md` and `index.html` into a folder, and says in short what is in them.
+pub(crate) fn write(
+    results: &Results,
+    experiments: &[Experiment],
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let sections = sections(results, experiments);
+    save(
+        &folder.join("results.md"),
+        &markdown::text(results, &sections),
+    )?;
+    save(&folder.join("index.html"), &page::text(results, &sections))?;
+    print!("{}", summary(results, &sections));
     Ok(())
 }
 
-fn print(results: &Results, experiment: &Experiment) {
-    let Some(series) = results.experiments.get(experiment.name) else {
-        return;
-    };
-    println!("\n{}: {}", experiment.name, experiment.operation);
-    for series in series {
-        for (at, runs) in &series.points {
-            let shown = match Summary::of(runs.values(experiment.metric)) {
-                Some(summary) => experiment.metric.unit().show(summary.median).to_string(),
-                None => format!("{:?} {:?}", runs.skipped, runs.failed),
-            };
-            println!("  {:24} {at:8}  {shown}", series.subject);
+/// Writes the chart of each experiment into a folder, as an SVG file by its name.
+pub(crate) fn write_charts(
+    results: &Results,
+    experiments: &[Experiment],
+    folder: &Path,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for section in sections(results, experiments) {
+        if let Some(svg) = chart::file(&section) {
+            save(
+                &folder.join(format!("{}.svg", section.experiment.name)),
+                &svg,
+            )?;
         }
+    }
+    Ok(())
+}
+
+fn save(path: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What a terminal shows at the end.
+fn summary(results: &Results, sections: &[Section]) -> String {
+    let mut lines = Vec::new();
+    let glances = glance::of(sections);
+    for winner in Winner::ALL {
+        let of_winner = glances.iter().filter(|glance| glance.winner == winner);
+        let named = of_winner
+            .map(|glance| format!("  {:20} {}", glance.section.experiment.name, glance.text));
+        let named: Vec<String> = named.collect();
+        if !named.is_empty() {
+            lines.push(format!("{}:", winner.heading()));
+            lines.extend(named);
+        }
+    }
+    let mut as_expected = 0;
+    let mut others = Vec::new();
+    for section in sections {
+        for expectation in section.experiment.expectations {
+            match verdict::of(&expectation.claim, section) {
+                Verdict::AsExpected(_) => as_expected += 1,
+                outcome => others.push(format!(
+                    "  {:20} {}: {outcome}",
+                    section.experiment.name,
+                    expectation.text.trim_end_matches('.')
+                )),
+            }
+        }
+    }
+    lines.push(format!(
+        "{as_expected} of {} expectations are as expected.",
+        as_expected + others.len()
+    ));
+    lines.extend(others);
+    for section in sections {
+        let remarks = table::remarks(section);
+        let failed = remarks
+            .into_iter()
+            .filter(|remark| remark.contains(": failed: "));
+        lines.extend(failed.map(|remark| format!("  {:20} {remark}", section.experiment.name)));
+    }
+    let warnings = words::warnings(results, sections);
+    lines.extend(
+        warnings
+            .into_iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_shows_the_findings() {
+        let summary = summary(&fixture::results(3), &[fixture::section(3)]);
+        assert!(summary.starts_with("It depends:\n  switch "), "{summary}");
+        assert!(summary.contains("2 of 4 expectations are as expected.\n  switch               It is never cheaper: not as expected"));
+    }
+
+    #[test]
+    fn an_experiment_without_results_has_no_section() {
+        let results = fixture::results(1);
+        assert_eq!(sections(&results, &[fixture::EXPERIMENT]).len(), 1);
+        assert!(sections(&results, &[]).is_empty());
     }
 }
