@@ -23,6 +23,7 @@ use clap::Parser;
 
 mod experiment;
 mod interrupt;
+mod langs;
 mod measure;
 #[allow(
     dead_code,
@@ -30,6 +31,7 @@ mod measure;
     reason = "the workloads that use all of it come one by one"
 )]
 mod models;
+mod peers;
 mod plan;
 mod report;
 mod results;

@@ -204,6 +204,13 @@ impl Meter {
             .with(Metric::Cpu, each(cpu))
             .with(Metric::Allocations, each(allocations() - self.allocations))
     }
+
+    /// Closes the window over one piece of work, of this many operations.
+    pub(crate) fn stop_whole(self, ops: u64) -> Sample {
+        let sample = self.stop(ops);
+        let total = sample.values[&Metric::Wall] * ops as f64;
+        sample.with(Metric::Total, total)
+    }
 }
 
 /// Runs batches until the window is over; a batch says how many operations it did. One batch before is not measured.
@@ -215,6 +222,22 @@ pub(crate) fn repeat(setting: Setting, mut batch: impl FnMut() -> u64) -> Sample
         ops += batch();
         if meter.is_over(setting) {
             return meter.stop(ops);
+        }
+    }
+}
+
+/// As [`repeat`], for work that may fail.
+pub(crate) fn try_repeat<E>(
+    setting: Setting,
+    mut batch: impl FnMut() -> Result<u64, E>,
+) -> Result<Sample, E> {
+    batch()?;
+    let meter = Meter::start();
+    let mut ops = 0;
+    loop {
+        ops += batch()?;
+        if meter.is_over(setting) {
+            return Ok(meter.stop(ops));
         }
     }
 }

@@ -87,6 +87,18 @@ pub fn pin(core: usize) {
     unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
 }
 
+/// Lets the calling thread, and the threads and processes it will start, run on every core that this process may use.
+pub fn unpin() {
+    // SAFETY: a zeroed set is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for core in 0..libc::CPU_SETSIZE.unsigned_abs() as usize {
+        // SAFETY: `core` is below CPU_SETSIZE.
+        unsafe { libc::CPU_SET(core, &mut set) };
+    }
+    // SAFETY: the set outlives the call; the system leaves out cores that do not exist.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+}
+
 /// Raises the limit of open files to the hard limit.
 pub fn raise_file_limit() -> io::Result<()> {
     let mut limit = libc::rlimit {

@@ -3,7 +3,11 @@
 //! What is "in the style of" another project is written from its description, and shares no line with it.
 #![deny(unsafe_code)]
 
+pub(crate) mod channel;
 #[allow(unsafe_code, reason = "lays fibers out on stacks, and switches")]
 pub(crate) mod native;
+#[allow(unsafe_code, reason = "forks")]
+pub(crate) mod process;
 #[allow(unsafe_code, reason = "maps memory")]
 pub(crate) mod stacks;
+pub(crate) mod written;

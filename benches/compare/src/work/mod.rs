@@ -1,10 +1,17 @@
 //! The workloads. A module each, with its experiments, what is expected of them, and the code of every subject.
 
+mod channels;
 mod counters;
+mod load;
 
 use crate::experiment::Experiment;
 
 /// All experiments in the order of the report.
 pub(crate) fn all() -> Vec<Experiment> {
-    [counters::EXPERIMENTS].concat()
+    [
+        load::EXPERIMENTS,
+        channels::EXPERIMENTS,
+        counters::EXPERIMENTS,
+    ]
+    .concat()
 }

@@ -1,0 +1,188 @@
+//! Two sides that exchange a ball over two channels with room for one: a switch for each message.
+
+use std::io;
+
+use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::langs::{self, Cores};
+use crate::measure::{Meter, Metric, Sample, try_repeat};
+use crate::models::process;
+use crate::models::written::{
+    fiber as on_fibers, in_models, native as on_native, thread as on_threads,
+};
+use crate::peers::{self, Camshaft, Runtime, with_peers};
+
+/// Round trips between two looks at the clock.
+const BATCH: u64 = 64;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "ping-pong",
+    workload: 9,
+    title: "Channels: ping-pong",
+    question: "What does it cost to hand a message to somebody who waits for it, and to wait for the answer?",
+    operation: "a round trip of a ball between two sides: two messages, two switches",
+    axis: Axis {
+        label: "pairs",
+        smoke: &[1, 100],
+        quick: &[1, 100, 10_000],
+        full: &[1, 10, 100, 1000, 10_000, 100_000],
+    },
+    metric: Metric::Wall,
+    also: &[Metric::Cpu, Metric::Allocations],
+    expectations: &[
+        Expectation {
+            text: "A fiber pays two switches of stacks more for a message than a task, beside the same channel.",
+            claim: Claim::Ratio {
+                of: "fibers",
+                to: "tasks",
+                at: Some(1),
+                least: 1.1,
+                most: 2.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "With 20,000 of them, the stack of each is out of the cache when its turn comes.",
+            claim: Claim::Ratio {
+                of: "fibers",
+                to: "tasks",
+                at: Some(10_000),
+                least: 1.5,
+                most: 4.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "Between threads on one core the kernel switches: microseconds instead of tens of nanoseconds.",
+            claim: Claim::Ratio {
+                of: "threads, one core",
+                to: "tasks",
+                at: Some(1),
+                least: 20.0,
+                most: 100.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "A second core makes it worse: it has to be woken from its sleep.",
+            claim: Claim::Ratio {
+                of: "threads",
+                to: "threads, one core",
+                at: Some(1),
+                least: 1.2,
+                most: 10.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "Goroutines lock their channels, and are parked by a scheduler made for many threads.",
+            claim: Claim::Ratio {
+                of: "Go, one core",
+                to: "fibers",
+                at: Some(1),
+                least: 1.5,
+                most: 6.0,
+                metric: Metric::Wall,
+            },
+        },
+    ],
+    control: "tasks",
+    subjects: with_peers![tasks;
+        Subject::new("tasks", Model::Task, tasks::<Camshaft>),
+        Subject::new("fibers", Model::Fiber, |setting| {
+            on_fibers::run(move || fiber::ping_pong(setting))
+        }),
+        Subject::new("native fibers", Model::Native, |setting| {
+            on_native::run(move || native::ping_pong(setting))
+        }),
+        Subject::new("threads", Model::Thread, |setting| {
+            on_threads::run(|| thread::ping_pong(setting))
+        })
+        .up_to(1000, "2 threads a pair: the system has room for some thousands"),
+        Subject::new("threads, one core", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| thread::ping_pong(setting))
+        })
+        .up_to(1000, "2 threads a pair: the system has room for some thousands"),
+        Subject::new("processes, pipes", Model::Process, process_ping_pong)
+            .up_to(1, "one pair shows what a pipe costs"),
+        peers::may!(may::ping_pong),
+        Subject::new("Go", Model::Language, |setting| {
+            langs::go("ping-pong", setting, Cores::All)
+        }),
+        Subject::new("Go, one core", Model::Language, |setting| {
+            langs::go("ping-pong", setting, Cores::One)
+        }),
+    ],
+};
+
+fn tasks<R: Runtime>(setting: Setting) -> anyhow::Result<Outcome> {
+    peers::run::<R, _>(task::ping_pong::<R>(setting))
+}
+
+in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
+    /// Returns every ball.
+    fn pong(balls: Receiver<u64>, back: Sender<u64>) {
+        while let Some(ball) = wait!(balls.receive()) {
+            wait!(back.send(ball));
+        }
+    }
+
+    /// Sends balls and awaits them until it is over, and tells how often; the first of all looks at the clock.
+    fn ping(setting: Setting, first: bool, over: Flag, result: Sender<(u64, Option<Meter>)>) {
+        let (there, balls) = channel(1);
+        let (back, here) = channel(1);
+        start!(pong(balls, back));
+        // All others start and warm up meanwhile.
+        for ball in 0..2 {
+            wait!(there.send(ball));
+            wait!(here.receive());
+        }
+        let meter = first.then(Meter::start);
+        let every = if setting.at < BATCH { BATCH } else { 1 };
+        let mut count = 0;
+        while !over.is_raised() {
+            wait!(there.send(count));
+            wait!(here.receive());
+            count += 1;
+            if count % every == 0 && meter.is_some_and(|meter| meter.is_over(setting)) {
+                over.raise();
+            }
+        }
+        wait!(result.send((count, meter)));
+    }
+
+    /// Lets all pairs play.
+    fn ping_pong(setting: Setting) -> Sample {
+        let over = Flag::default();
+        let (sender, results) = channel(setting.count());
+        for pair in 0..setting.at {
+            let (over, sender) = (over.clone(), sender.clone());
+            let first = pair == 0;
+            start!(ping(setting, first, over, sender));
+        }
+        drop(sender);
+        let (mut total, mut meter) = (0, None);
+        while let Some((count, clock)) = wait!(results.receive()) {
+            total += count;
+            meter = meter.or(clock);
+        }
+        meter.expect("the first pair has the clock").stop(total)
+    }
+} }
+
+fn process_ping_pong(setting: Setting) -> anyhow::Result<Outcome> {
+    let (mut here, mut there) = (process::pipe()?, process::pipe()?);
+    let other = process::fork(
+        || {
+            while there.receive().is_ok_and(|ball| here.send(ball).is_ok()) {}
+        },
+    )?;
+    let sample = try_repeat::<io::Error>(setting, || {
+        for ball in 0..BATCH {
+            there.send(ball)?;
+            here.receive()?;
+        }
+        Ok(BATCH)
+    });
+    drop(other);
+    Ok(sample?.into())
+}

@@ -1,0 +1,140 @@
+//! Skynet: each node starts ten, which send it their sums; a leaf sends its number.
+
+use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::langs::{self, Cores};
+use crate::measure::{Meter, Metric, Sample};
+use crate::models::written::{
+    fiber as on_fibers, in_models, native as on_native, thread as on_threads,
+};
+use crate::peers::{self, Camshaft, Runtime, with_peers};
+
+/// Children of a node, and room in its channel.
+const FAN: usize = 10;
+
+pub(super) const EXPERIMENT: Experiment = Experiment {
+    name: "skynet",
+    workload: 9,
+    title: "Channels: skynet",
+    question: "What does a crowd cost in which each lives for one message?",
+    operation: "a leaf, with its share of the nodes above; what it takes is warm, as in a second run",
+    axis: Axis {
+        label: "leaves",
+        smoke: &[1000],
+        quick: &[1000, 100_000],
+        full: &[1000, 10_000, 100_000, 1_000_000],
+    },
+    metric: Metric::Wall,
+    also: &[Metric::Cpu, Metric::Allocations],
+    expectations: &[
+        Expectation {
+            text: "While a thousand stacks fit the caches, a fiber is a task and a switch.",
+            claim: Claim::Ratio {
+                of: "fibers",
+                to: "tasks",
+                at: Some(1000),
+                least: 1.1,
+                most: 2.5,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "100,000 stacks do not: each start writes to a page that is out of the cache.",
+            claim: Claim::Ratio {
+                of: "fibers",
+                to: "tasks",
+                at: Some(100_000),
+                least: 2.0,
+                most: 8.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "To start a thread costs some ten microseconds.",
+            claim: Claim::Ratio {
+                of: "threads",
+                to: "tasks",
+                at: Some(1000),
+                least: 50.0,
+                most: 500.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "Goroutines are stackful too, with stacks of 2 KiB that are used again.",
+            claim: Claim::Ratio {
+                of: "Go, one core",
+                to: "fibers",
+                at: Some(100_000),
+                least: 0.4,
+                most: 1.5,
+                metric: Metric::Wall,
+            },
+        },
+    ],
+    control: "tasks",
+    subjects: with_peers![tasks;
+        Subject::new("tasks", Model::Task, tasks::<Camshaft>),
+        Subject::new("fibers", Model::Fiber, |setting| {
+            on_fibers::run(move || fiber::skynets(setting))
+        }),
+        Subject::new("native fibers", Model::Native, |setting| {
+            on_native::run(move || native::skynets(setting))
+        }),
+        Subject::new("threads", Model::Thread, |setting| {
+            on_threads::run(|| thread::skynets(setting))
+        })
+        .up_to(10_000, "the system has no room for 100,000 threads"),
+        peers::may!(may::skynets),
+        Subject::new("Go", Model::Language, |setting| {
+            langs::go("skynet", setting, Cores::All)
+        }),
+        Subject::new("Go, one core", Model::Language, |setting| {
+            langs::go("skynet", setting, Cores::One)
+        }),
+    ],
+};
+
+fn tasks<R: Runtime>(setting: Setting) -> anyhow::Result<Outcome> {
+    peers::run::<R, _>(task::skynets::<R>(setting))
+}
+
+in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
+    /// Sends the sum of the numbers of its leaves.
+    fn skynet(to: Sender<u64>, number: u64, leaves: u64) {
+        if leaves == 1 {
+            wait!(to.send(number));
+            return;
+        }
+        let (sender, sums) = channel(FAN);
+        let share = leaves / FAN as u64;
+        for child in 0..FAN as u64 {
+            let sender = sender.clone();
+            let first = number + child * share;
+            start!(skynet(sender, first, share));
+        }
+        drop(sender);
+        let mut sum = 0;
+        while let Some(part) = wait!(sums.receive()) {
+            sum += part;
+        }
+        wait!(to.send(sum));
+    }
+
+    /// Grows trees until the window is over.
+    fn skynets(setting: Setting) -> Sample {
+        let mut meter = None;
+        let mut leaves = 0;
+        loop {
+            let (to, from) = channel(1);
+            let all = setting.at;
+            start!(skynet(to, 0, all));
+            assert_eq!(wait!(from.receive()), Some(all * (all - 1) / 2), "no leaf is lost");
+            // The first tree is not measured.
+            let meter = *meter.get_or_insert_with(Meter::start);
+            if leaves > 0 && meter.is_over(setting) {
+                return meter.stop(leaves);
+            }
+            leaves += all;
+        }
+    }
+} }
