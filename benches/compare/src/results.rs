@@ -186,7 +186,11 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             cpu: format!("{cores} × {}", value(&cpu, "model name")),
             memory: value(&read("/proc/meminfo"), "MemTotal"),
-            load_average: read("/proc/loadavg").trim().to_owned(),
+            load_average: read("/proc/loadavg")
+                .split(' ')
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(" "),
             backend: runtime.map_or_else(
                 |error| error.to_string(),
                 |runtime| runtime.backend().to_string(),

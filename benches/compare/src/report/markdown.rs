@@ -27,7 +27,7 @@ pub(crate) fn text(results: &Results, sections: &[Section]) -> String {
         words::NOISE,
         control::in_short(&control::pairs(sections))
     );
-    write_table(&mut text, &table::of_controls(sections));
+    write_table(&mut text, &table::of_controls(sections, |_| true));
     text.push_str("\n## Rules\n\n");
     for rule in words::RULES {
         let _ = writeln!(text, "- {rule}");
@@ -144,7 +144,7 @@ mod tests {
             "It depends:\n\n- A switch & its price: time per operation: stackful",
             "## 1. A switch & its price (`switch`)",
             "One operation is a switch.",
-            "| task | 10.0 ns (± 1.0 %, 5.00 ×) |",
+            "| task | 10.0 ns (±1 %, 5.00 ×) |",
             "- threads at 1 k, 10 k live tasks: skipped: no room for <stacks>",
             "- task is cheaper up to about 100 live tasks, fiber beyond",
             "| They cross. | task is cheaper first, fiber last; they cross between 100 live tasks and 1 k live tasks \

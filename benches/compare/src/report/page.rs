@@ -38,15 +38,11 @@ fn head(page: &mut String, results: &Results, sections: &[Section]) {
         escape(words::WHAT)
     );
     for warning in words::warnings(results, sections) {
-        let _ = writeln!(page, "<p class=\"warning\">{}</p>", escape(&warning));
+        let _ = writeln!(page, "<p class=\"warning\">{}</p>", prose(&warning));
     }
     page.push_str("<dl class=\"machine\">\n");
     for (name, value) in words::machine(results) {
-        let _ = writeln!(
-            page,
-            "<div><dt>{name}</dt><dd>{}</dd></div>",
-            escape(&value)
-        );
+        let _ = writeln!(page, "<div><dt>{name}</dt><dd>{}</dd></div>", prose(&value));
     }
     page.push_str("</dl>\n<details>\n<summary>How it is kept fair</summary>\n<ul>\n");
     for rule in words::RULES {
@@ -55,7 +51,7 @@ fn head(page: &mut String, results: &Results, sections: &[Section]) {
     let _ = write!(
         page,
         "</ul>\n<p>{}</p>\n</details>\n</header>\n",
-        escape(words::NOISE)
+        prose(words::NOISE)
     );
 }
 
@@ -79,7 +75,7 @@ fn at_a_glance(page: &mut String, sections: &[Section]) {
         return;
     }
     page.push_str("<section id=\"glance\">\n<h2>At a glance</h2>\n");
-    page.push_str("<p>The cheapest stackless row beside the cheapest stackful one, at each point. Within 5 % or the noise they tie.</p>\n");
+    page.push_str("<p>The cheapest stackless row beside the cheapest stackful one, at each point. Within 5&nbsp;% or the noise they tie.</p>\n");
     page.push_str("<div class=\"glance\">\n");
     for winner in Winner::ALL {
         let mut of_winner = glances
@@ -98,7 +94,7 @@ fn at_a_glance(page: &mut String, sections: &[Section]) {
             let _ = writeln!(
                 page,
                 "<li><a href=\"#{name}\">{title}</a> <small>{}</small></li>",
-                escape(&glance.text)
+                prose(&glance.text)
             );
         }
         page.push_str("</ul>\n</div>\n");
@@ -115,9 +111,9 @@ fn experiment(page: &mut String, section: &Section) {
         escape(experiment.name),
         experiment.workload,
         escape(experiment.title),
-        escape(experiment.question),
+        prose(experiment.question),
         escape(experiment.operation),
-        escape(&rounds(section)),
+        prose(&rounds(section)),
     );
     let charts = [Size::Wide, Size::Narrow].map(|size| chart::of(section, size));
     if let [Some(wide), Some(narrow)] = charts {
@@ -179,8 +175,8 @@ fn expectations(page: &mut String, section: &Section) {
             "<li class=\"{}\"><span>{}</span> <small>{}</small> <strong>{}</strong></li>",
             outcome.class(),
             escape(expectation.text),
-            escape(&figures),
-            escape(&outcome.to_string())
+            prose(&figures),
+            prose(&outcome.to_string())
         );
     }
     page.push_str("</ul>\n");
@@ -192,7 +188,7 @@ fn list(page: &mut String, class: &str, items: &[String]) {
     }
     let _ = writeln!(page, "<ul class=\"{class}\">");
     for item in items {
-        let _ = writeln!(page, "<li>{}</li>", escape(item));
+        let _ = writeln!(page, "<li>{}</li>", prose(item));
     }
     page.push_str("</ul>\n");
 }
@@ -201,11 +197,16 @@ fn controls(page: &mut String, sections: &[Section]) {
     let _ = write!(
         page,
         "<section id=\"control\">\n<h2>A/A: how equal equals are</h2>\n<p>{}</p>\n<p>{}</p>\n",
-        escape(&control::in_short(&control::pairs(sections))),
-        escape(words::NOISE)
+        prose(&control::in_short(&control::pairs(sections))),
+        prose(words::NOISE)
     );
-    write_table(page, &table::of_controls(sections));
-    page.push_str("</section>\n");
+    let beyond = table::of_controls(sections, |pair| pair.holds() == Some(false));
+    if !beyond.lines.is_empty() {
+        write_table(page, &beyond);
+    }
+    page.push_str("<details>\n<summary>All pairs</summary>\n");
+    write_table(page, &table::of_controls(sections, |_| true));
+    page.push_str("</details>\n</section>\n");
 }
 
 /// A table in a box of its own, which scrolls where it is wider than the page.
@@ -243,11 +244,23 @@ fn write_table(page: &mut String, table: &Table) {
 }
 
 fn write_cell(page: &mut String, cell: &Cell) {
-    let _ = write!(page, "<td>{}", escape(&cell.value));
+    let hint = match &*cell.hint {
+        "" => String::new(),
+        hint => format!(" title=\"{}\"", escape(hint)),
+    };
+    let _ = write!(page, "<td{hint}>{}", escape(&cell.value));
     if !cell.details.is_empty() {
-        let _ = write!(page, "<small>{}</small>", escape(&cell.details.join(" · ")));
+        let _ = write!(page, "<small>{}</small>", prose(&cell.details.join(" · ")));
     }
     page.push_str("</td>");
+}
+
+/// Text whose numbers stay with their signs.
+fn prose(text: &str) -> String {
+    escape(text)
+        .replace(" %", "&nbsp;%")
+        .replace(" ×", "&nbsp;×")
+        .replace("± ", "±&nbsp;")
 }
 
 /// Text that is only text in HTML, SVG and their attributes.
@@ -286,9 +299,9 @@ mod tests {
         for part in [
             "<a href=\"#switch\">A switch &amp; its price</a>",
             "It depends",
-            "as expected: measured 2.00",
+            "as expected: measured 2.00&nbsp;×",
             "no room for &lt;stacks&gt;",
-            "2 × A &lt;fast&gt; one",
+            "2&nbsp;× A &lt;fast&gt; one",
         ] {
             assert!(page.contains(part), "no {part}");
         }

@@ -2,7 +2,7 @@
 
 use crate::experiment::Model;
 use crate::measure::Metric;
-use crate::report::control;
+use crate::report::control::{self, Pair};
 use crate::report::section::{Figure, Ratio, Row, Section};
 use crate::report::verdict::{number, percent, times};
 
@@ -35,13 +35,15 @@ pub(crate) struct Cell {
     pub(crate) value: String,
     /// What qualifies it.
     pub(crate) details: Vec<String>,
+    /// What it says when it is pointed at.
+    pub(crate) hint: String,
 }
 
 impl Cell {
     fn plain(value: String) -> Self {
         Self {
             value,
-            details: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -131,13 +133,14 @@ fn over_points(section: &Section, metric: Metric) -> Table {
         };
         let mut details = Vec::new();
         if chief {
-            details.extend(figure.noise.map(|noise| format!("± {}", percent(noise))));
+            details.extend(figure.noise.map(|noise| format!("±{:.0} %", noise * 100.0)));
             details
                 .extend(reference.and_then(|reference| ratio(section, row, reference, metric, at)));
         }
         Cell {
             value: median(row, metric, at),
             details,
+            hint: range(figure, metric),
         }
     };
     let rows = section.rows.iter().filter(|row| chief || row.has(metric));
@@ -178,6 +181,19 @@ fn ratio(section: &Section, row: &Row, reference: &Row, metric: Metric, at: u64)
             .ratio(row, reference, metric, at)
             .map(|ratio| times(ratio.value))
     })?
+}
+
+/// From the 5th to the 95th percentile.
+fn range(figure: &Figure, metric: Metric) -> String {
+    let (summary, unit) = (figure.summary, metric.unit());
+    match summary.rounds {
+        1 => String::new(),
+        rounds => format!(
+            "{} – {} in {rounds} rounds",
+            unit.show(summary.p5),
+            unit.show(summary.p95)
+        ),
+    }
 }
 
 fn noise(noise: Option<f64>) -> String {
@@ -221,28 +237,31 @@ pub(crate) fn remarks(section: &Section) -> Vec<String> {
     remarks
 }
 
-/// All A/A pairs.
-pub(crate) fn of_controls(sections: &[Section]) -> Table {
+/// The A/A pairs that are wanted.
+pub(crate) fn of_controls(sections: &[Section], wanted: fn(&Pair) -> bool) -> Table {
     let lines = sections.iter().flat_map(|section| {
-        control::pairs_of(section).into_iter().map(|pair| Line {
-            name: format!(
-                "{}, {} {}",
-                section.experiment.title,
-                number(pair.at),
-                section.experiment.axis.label
-            ),
-            row: None,
-            cells: vec![
-                Cell::plain(section.experiment.control.to_owned()),
-                Cell::plain(signed(pair.ratio)),
-                Cell::plain(noise(pair.ratio.noise)),
-                Cell::plain(match pair.holds() {
-                    Some(true) => "within".into(),
-                    Some(false) => "beyond".into(),
-                    None => "unknown".into(),
-                }),
-            ],
-        })
+        control::pairs_of(section)
+            .into_iter()
+            .filter(wanted)
+            .map(|pair| Line {
+                name: format!(
+                    "{}, {} {}",
+                    section.experiment.title,
+                    number(pair.at),
+                    section.experiment.axis.label
+                ),
+                row: None,
+                cells: vec![
+                    Cell::plain(section.experiment.control.to_owned()),
+                    Cell::plain(signed(pair.ratio)),
+                    Cell::plain(noise(pair.ratio.noise)),
+                    Cell::plain(match pair.holds() {
+                        Some(true) => "within".into(),
+                        Some(false) => "beyond".into(),
+                        None => "unknown".into(),
+                    }),
+                ],
+            })
     });
     Table {
         caption: "The same subject twice".into(),
@@ -260,7 +279,7 @@ pub(crate) fn of_controls(sections: &[Section]) -> Table {
 }
 
 fn signed(ratio: Ratio) -> String {
-    format!("{:+.1} %", (ratio.value - 1.0) * 100.0)
+    format!("{:+.1} %", (ratio.value - 1.0) * 100.0).replace('-', "−")
 }
 
 /// With a capital letter at the beginning.
@@ -290,7 +309,11 @@ mod tests {
         assert_eq!((&*task.name, &*task.cells[0].value), ("task", "10.0 ns"));
         assert_eq!(task.cells[0].details[1], "5.00 ×");
         assert_eq!(tables[0].lines[4].cells[2].value, "skipped");
-        assert_eq!(tables[1].lines[1].cells[0], Cell::plain("9.02 ns".into()));
+        let cell = &tables[1].lines[1].cells[0];
+        assert_eq!(
+            (&*cell.value, &*cell.hint),
+            ("9.02 ns", "9.00 ns – 9.03 ns in 3 rounds")
+        );
     }
 
     #[test]
@@ -319,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_line_for_each_pair() {
-        let table = of_controls(&[fixture::section(3)]);
+        let table = of_controls(&[fixture::section(3)], |_| true);
         assert_eq!(table.lines.len(), 4);
         assert_eq!(table.lines[0].cells[1].value, "+0.2 %");
         assert_eq!(table.lines[0].cells[3].value, "within");

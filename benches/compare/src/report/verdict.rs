@@ -252,12 +252,11 @@ fn missing(section: &Section, rows: [&Row; 2], metric: Metric, at: Option<u64>) 
 
 /// A ratio in words.
 pub(crate) fn times(value: f64) -> String {
-    let digits = if value >= 99.5 {
-        0
-    } else if value >= 9.95 {
-        1
-    } else {
-        2
+    let digits = match value {
+        value if value >= 99.5 => 0,
+        value if value >= 9.95 => 1,
+        value if value >= 0.0995 => 2,
+        _ => 4,
     };
     format!("{value:.digits$} ×")
 }
@@ -389,6 +388,7 @@ mod tests {
         assert_eq!(about(21_987.0), "22 k");
         assert_eq!(about(2.34), "2.3");
         assert_eq!(times(1234.0), "1234 ×");
+        assert_eq!(times(0.00834), "0.0083 ×");
         assert_eq!(percent(0.0123), "1.2 %");
         assert_eq!(percent(0.5), "50 %");
     }

@@ -22,7 +22,7 @@ pub(super) fn draw(section: &Section, rows: &[&Row], size: Size) -> Drawing {
         .min(34);
     let names = rows.len() as f64 * LEADING;
     let (names_width, height) = match size {
-        Size::Wide => (letters as f64 * 6.6 + 46.0, names.max(300.0)),
+        Size::Wide => (letters as f64 * 6.6 + 54.0, names.max(300.0)),
         Size::Narrow => (8.0, 240.0),
     };
     let frame = Frame {
@@ -169,7 +169,7 @@ fn name_beside(
 pub(super) fn name_below(drawing: &mut Drawing, rows: &[&Row]) {
     let widest = rows
         .iter()
-        .map(|row| width_of(&row.name) + 40.0)
+        .map(|row| width_of(&row.name) + 48.0)
         .fold(0.0, f64::max);
     let columns = if widest * 2.0 <= drawing.width { 2 } else { 1 };
     let (top, step) = (drawing.height + 12.0, drawing.width / columns as f64);

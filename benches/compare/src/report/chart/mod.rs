@@ -153,10 +153,10 @@ impl Drawing {
     fn key(&mut self, row: &Row, (x, y): (f64, f64), most: usize) {
         let middle = y - 4.0;
         let _ = write!(self.body, "<g class=\"{}\">", class(row));
-        self.path(&[(x, middle), (x + 22.0, middle)], "line", dash(row));
-        self.marker(row, (x + 11.0, middle));
+        self.path(&[(x, middle), (x + 30.0, middle)], "line", dash(row));
+        self.marker(row, (x + 15.0, middle));
         let _ = write!(self.body, "</g>");
-        self.text((x + 28.0, y), "name", &shortened(&row.name, most));
+        self.text((x + 36.0, y), "name", &shortened(&row.name, most));
     }
 
     fn open_series(&mut self, row: &Row) {

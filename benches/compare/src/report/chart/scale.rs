@@ -3,7 +3,7 @@
 use crate::measure::Unit;
 
 /// A logarithmic axis is for values that lie further apart than this.
-const DECADES: f64 = 20.0;
+const DECADES: f64 = 10.0;
 
 /// An axis: what it shows, and where.
 #[derive(Clone, Debug, PartialEq)]
