@@ -94,25 +94,7 @@ fn summary(results: &Results, sections: &[Section]) -> String {
             lines.extend(named);
         }
     }
-    let mut as_expected = 0;
-    let mut others = Vec::new();
-    for section in sections {
-        for expectation in section.experiment.expectations {
-            match verdict::of(&expectation.claim, section) {
-                Verdict::AsExpected(_) => as_expected += 1,
-                outcome => others.push(format!(
-                    "  {:20} {}: {outcome}",
-                    section.experiment.name,
-                    expectation.text.trim_end_matches('.')
-                )),
-            }
-        }
-    }
-    lines.push(format!(
-        "{as_expected} of {} expectations are as expected.",
-        as_expected + others.len()
-    ));
-    lines.extend(others);
+    lines.extend(expectations(sections));
     for section in sections {
         let remarks = table::remarks(section);
         let failed = remarks
@@ -130,6 +112,31 @@ fn summary(results: &Results, sections: &[Section]) -> String {
     lines.join("\n")
 }
 
+/// How many expectations hold, and which do not.
+fn expectations(sections: &[Section]) -> Vec<String> {
+    let (mut hold, mut open) = (0, 0);
+    let mut refuted = Vec::new();
+    for section in sections {
+        for expectation in section.experiment.expectations {
+            let text = expectation.text.trim_end_matches('.');
+            match verdict::of(&expectation.claim, section) {
+                Verdict::AsExpected(_) => hold += 1,
+                Verdict::NotAsExpected(measured) => refuted.push(format!(
+                    "  {:20} {text}: {measured}",
+                    section.experiment.name
+                )),
+                Verdict::Undecided(_) | Verdict::NotMeasured(_) => open += 1,
+            }
+        }
+    }
+    let colon = if refuted.is_empty() { "." } else { ":" };
+    let counts = format!(
+        "Expectations: {hold} hold, {open} are open, {} do not hold{colon}",
+        refuted.len()
+    );
+    [counts].into_iter().chain(refuted).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +145,8 @@ mod tests {
     fn a_terminal_shows_the_findings() {
         let summary = summary(&fixture::results(3), &[fixture::section(3)]);
         assert!(summary.starts_with("It depends:\n  switch "), "{summary}");
-        assert!(summary.contains("2 of 4 expectations are as expected.\n  switch               It is never cheaper: not as expected"));
+        let line = "Expectations: 2 hold, 1 are open, 1 do not hold:\n  switch               It is never cheaper: measured 0.50 ×";
+        assert!(summary.contains(line), "{summary}");
     }
 
     #[test]

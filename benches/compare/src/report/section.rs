@@ -7,6 +7,9 @@ use crate::measure::Metric;
 use crate::results::{Runs, Series};
 use crate::stats::{self, Summary};
 
+/// What one round may be wrong by: a factor of two.
+const UNKNOWN_NOISE: f64 = 1.0;
+
 /// An experiment with its results.
 #[derive(Debug)]
 pub(crate) struct Section {
@@ -204,9 +207,14 @@ impl Ratio {
         self.value.max(1.0 / self.value) - 1.0
     }
 
-    /// Whether it differs from 1 by more than the noise and this share; without noise, by more than the share.
+    /// The noise, or what must be reckoned with where it is unknown.
+    pub(crate) fn slack(self) -> f64 {
+        self.noise.unwrap_or(UNKNOWN_NOISE)
+    }
+
+    /// Whether it differs from 1 by more than the noise and this share.
     pub(crate) fn differs(self, share: f64) -> bool {
-        self.gap() > self.noise.unwrap_or(0.0).max(share)
+        self.gap() > self.slack().max(share)
     }
 }
 

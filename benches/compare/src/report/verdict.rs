@@ -115,7 +115,7 @@ fn in_range(section: &Section, ratios: &[(u64, Ratio)], least: f64, most: f64) -
         ratio.value * (1.0 + widened) < least || ratio.value > most * (1.0 + widened)
     };
     let near_a_bound = |ratio: Ratio| {
-        let noise = ratio.noise.unwrap_or(0.0);
+        let noise = ratio.slack();
         [least, most]
             .iter()
             .any(|bound| (ratio.value / bound).ln().abs() <= noise.ln_1p())
@@ -124,16 +124,17 @@ fn in_range(section: &Section, ratios: &[(u64, Ratio)], least: f64, most: f64) -
     let refuting: Vec<_> = ratios
         .iter()
         .copied()
-        .filter(|(_, ratio)| outside(*ratio, ratio.noise.unwrap_or(0.0)))
+        .filter(|(_, ratio)| outside(*ratio, ratio.slack()))
         .collect();
     if !refuting.is_empty() {
         return Verdict::NotAsExpected(format!("measured {}", show(refuting)));
     }
     if ratios.iter().any(|(_, ratio)| near_a_bound(*ratio)) {
-        return Verdict::Undecided(format!(
-            "measured {}, which the noise does not tell from the bound",
-            show(ratios.to_vec())
-        ));
+        let why = match ratios[0].1.noise {
+            Some(_) => "which the noise does not tell from the bound",
+            None => "and one round says nothing of noise",
+        };
+        return Verdict::Undecided(format!("measured {}, {why}", show(ratios.to_vec())));
     }
     Verdict::AsExpected(format!("measured {}", show(ratios.to_vec())))
 }
@@ -184,15 +185,13 @@ fn crossing(section: &Section, left: &Row, right: &Row, from: u64, to: u64) -> V
         return Verdict::NotMeasured("one point is no curve".into());
     }
     let crossings = crossover::between(section, left, right);
+    let one_round = section.rounds().is_some_and(|(least, _)| least < 2);
     match &crossings[..] {
         [one] if one.before == left.name => {
             let text = format!("they cross at about {}", about(one.at));
             if one.at >= from as f64 && one.at <= to as f64 {
                 Verdict::AsExpected(text)
-            } else if one.from <= to
-                && one.to >= from
-                && section.rounds().is_some_and(|(least, _)| least > 1)
-            {
+            } else if one.from <= to && one.to >= from {
                 Verdict::Undecided(format!(
                     "{text}, somewhere from {} to {}",
                     point(one.from),
@@ -207,6 +206,7 @@ fn crossing(section: &Section, left: &Row, right: &Row, from: u64, to: u64) -> V
             right.name,
             about(one.at)
         )),
+        [] if one_round => Verdict::Undecided("one round says nothing of noise".into()),
         [] => Verdict::NotAsExpected(match cheaper(section, left, right, &points) {
             Some(name) => format!("{name} is cheaper from {} to {}", point(first), point(last)),
             None => format!("they tie from {} to {}", point(first), point(last)),
@@ -324,8 +324,19 @@ mod tests {
     }
 
     #[test]
-    fn one_round_decides_without_noise() {
-        assert_eq!(verdicts(1)[0].to_string(), "as expected: measured 2.00 ×");
+    fn one_round_decides_what_is_far_away_only() {
+        let undecided = "undecided: measured 2.00 ×, and one round says nothing of noise";
+        assert_eq!(verdicts(1)[0].to_string(), undecided);
+        let claim = Claim::Ratio {
+            of: "threads",
+            to: "task",
+            at: Some(1),
+            least: 10.0,
+            most: 1e6,
+            metric: Metric::Wall,
+        };
+        let outcome = of(&claim, &fixture::section(1));
+        assert_eq!(outcome, Verdict::AsExpected("measured 400 ×".into()));
     }
 
     #[test]
