@@ -71,6 +71,12 @@ impl Poller {
         or_none(unsafe { libc::epoll_pwait2(fd, events, room, &raw const bound, ptr::null()) })
     }
 
+    /// Whether event `index` of the last wait tells that the peer sends no more.
+    pub fn is_last(&self, index: usize) -> bool {
+        let last = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+        self.events[index].events & last.cast_unsigned() != 0
+    }
+
     /// The token of event `index` of the last wait.
     pub fn token(&self, index: usize) -> usize {
         usize::try_from(self.events[index].u64).unwrap_or(usize::MAX)

@@ -3,7 +3,7 @@
 //! One buffer serves all connections. A message costs one `recv` and one `send`, and what the way of registration adds:
 //!
 //! ```text
-//! edge      a short read counts as drained; the next edge comes with the next bytes
+//! edge      a short read counts as drained, unless the event told of the end; the next edge comes with the next bytes
 //! level     nothing more: what is drained is not reported again
 //! one-shot  an epoll_ctl to be told again
 //! ```
@@ -70,7 +70,10 @@ pub fn serve(
         for index in 0..server.poller.wait(-1)? {
             match server.poller.token(index) {
                 LISTENER => server.accept(listener)?,
-                fd => server.turn(RawFd::try_from(fd).map_err(io::Error::other)?, false),
+                fd => {
+                    let last = server.poller.is_last(index);
+                    server.turn(RawFd::try_from(fd).map_err(io::Error::other)?, last, false);
+                }
             }
         }
     }
@@ -101,18 +104,19 @@ impl<W: Work> Server<W> {
             if self.unsent.len() <= token {
                 self.unsent.resize_with(token + 1, Vec::new);
             }
-            self.turn(fd, true);
+            // Whatever has come already is told of again when it is registered.
+            self.turn(fd, false, true);
         }
         Ok(())
     }
 
     /// Does what can be done for one connection now, and sees to it that the next turn comes.
-    fn turn(&mut self, fd: RawFd, new: bool) {
+    fn turn(&mut self, fd: RawFd, last: bool, new: bool) {
         let after = usize::try_from(fd)
             .map_err(io::Error::other)
             .and_then(|place| {
                 let waited = !self.unsent[place].is_empty();
-                let after = self.echo(fd, place)?;
+                let after = self.echo(fd, place, last)?;
                 if after == After::Open {
                     self.register(fd, place, new, waited)?;
                 }
@@ -135,7 +139,7 @@ impl<W: Work> Server<W> {
         }
     }
 
-    fn echo(&mut self, fd: RawFd, place: usize) -> io::Result<After> {
+    fn echo(&mut self, fd: RawFd, place: usize, last: bool) -> io::Result<After> {
         let unsent = &mut self.unsent[place];
         if !unsent.is_empty() {
             let sent = send(fd, unsent)?.unwrap_or(0);
@@ -154,7 +158,7 @@ impl<W: Work> Server<W> {
             if self.once {
                 return Ok(After::Closed);
             }
-            if count < self.buffer.len() {
+            if count < self.buffer.len() && !last {
                 break;
             }
         }
