@@ -170,6 +170,7 @@ impl Epoll {
         let (events, fd) = (event.events, event.u64);
         let fd = RawFd::try_from(fd).expect("it was put there as a descriptor");
         let both = libc::EPOLLERR | libc::EPOLLHUP;
+        let last = events & (both | libc::EPOLLRDHUP).cast_unsigned() != 0;
         let bits = [
             libc::EPOLLIN | libc::EPOLLRDHUP | both,
             libc::EPOLLOUT | both,
@@ -180,7 +181,8 @@ impl Epoll {
             }
             let waiter = self.slot(fd, |slot| {
                 let waiter = slot.waiters[side].take();
-                slot.edges[side] = waiter.is_none();
+                // Nothing will be told after the end, so whoever takes a short read for all there is need not wait for it.
+                slot.edges[side] = waiter.is_none() || last;
                 waiter
             });
             if let Some(waiter) = waiter {
