@@ -31,11 +31,13 @@ mod measure;
     reason = "the workloads that use all of it come one by one"
 )]
 mod models;
+mod net;
 mod peers;
 mod plan;
 mod report;
 mod results;
 mod stats;
+mod twice;
 mod work;
 
 use experiment::{Experiment, Outcome, Scale};

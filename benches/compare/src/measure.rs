@@ -9,6 +9,7 @@
 //! | `page_tables` | growth of `VmPTE`, an item | |
 //! | `kernel` | growth of kernel memory that the system reports (`Slab`, `KernelStack`), an item | needs a quiet machine |
 //! | `p50`, `p99` | latencies | in a closed loop: what an open loop would have waited |
+//! | `load` | the share of a core that the load client used | |
 //! | `total` | one piece of work from its beginning to its end | |
 //! | `size` | bytes of the state of one task | |
 //! | `polls` | polls, resumes or switches of an operation | |
@@ -45,6 +46,8 @@ pub(crate) enum Metric {
     P50,
     /// 99th percentile of the latency, ns.
     P99,
+    /// Cores that the load client used.
+    Load,
     /// Time of the whole, ns.
     Total,
     /// Bytes of the state of one task.
@@ -68,6 +71,7 @@ impl Metric {
             Self::Memory => "all memory each",
             Self::P50 => "median latency",
             Self::P99 => "99th percentile of the latency",
+            Self::Load => "cores used by the load client",
             Self::Total => "time in all",
             Self::Size => "size of the state",
             Self::Polls => "switches per operation",
@@ -82,7 +86,7 @@ impl Metric {
             Self::Resident | Self::PageTables | Self::Kernel | Self::Memory | Self::Size => {
                 Unit::Bytes
             }
-            Self::Allocations | Self::Polls | Self::Instructions => Unit::Count,
+            Self::Allocations | Self::Load | Self::Polls | Self::Instructions => Unit::Count,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! What is "in the style of" another project is written from its description, and shares no line with it.
 #![deny(unsafe_code)]
 
+#[allow(unsafe_code, reason = "passes memory to the kernel")]
+pub(crate) mod aio;
 pub(crate) mod channel;
 #[allow(unsafe_code, reason = "lays fibers out on stacks, and switches")]
 pub(crate) mod native;

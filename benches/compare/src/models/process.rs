@@ -25,6 +25,11 @@ pub(crate) fn fork(work: impl FnOnce()) -> io::Result<Child> {
 }
 
 impl Child {
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.map_or(0, libc::pid_t::unsigned_abs)
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn join(mut self) -> io::Result<()> {
         let child = self.0.take().expect("it is taken but once");

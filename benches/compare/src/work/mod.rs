@@ -2,6 +2,7 @@
 
 mod channels;
 mod counters;
+mod echo;
 mod load;
 
 use crate::experiment::Experiment;
@@ -9,6 +10,7 @@ use crate::experiment::Experiment;
 /// All experiments in the order of the report.
 pub(crate) fn all() -> Vec<Experiment> {
     [
+        echo::EXPERIMENTS,
         load::EXPERIMENTS,
         channels::EXPERIMENTS,
         counters::EXPERIMENTS,

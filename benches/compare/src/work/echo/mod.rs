@@ -1,0 +1,375 @@
+//! Workload 6: echo, on every model and with every way to wait for sockets.
+//!
+//! The server has a process and a core of its own, the load client the other ones. What a message costs the server is its
+//! CPU time: on a loopback the elapsed time is that of the slower of the two.
+
+mod aio;
+mod machine;
+mod servers;
+
+use std::time::Duration;
+
+use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::measure::Metric;
+use crate::net::driven::{Load, closed_loop};
+use crate::net::listen;
+use crate::net::paced::{self, open_loop};
+use crate::net::process::Process;
+use crate::net::work::Work;
+use servers::{Job, Server};
+
+/// Makes subjects: how they are driven, and then a model, a name and a server each.
+macro_rules! rows {
+    ($drive:ident: $($model:ident $name:literal $server:ident $(up to $last:literal: $why:literal)?,)*) => {
+        &[$(Subject::new($name, Model::$model, |setting| $drive(setting, servers::$server))
+            $(.up_to($last, $why))?),*]
+    };
+}
+
+/// An expectation of the CPU time of a message.
+const fn cpu(
+    of: &'static str,
+    to: &'static str,
+    at: Option<u64>,
+    [least, most]: [f64; 2],
+    text: &'static str,
+) -> Expectation {
+    let metric = Metric::Cpu;
+    Expectation {
+        text,
+        claim: Claim::Ratio {
+            of,
+            to,
+            at,
+            least,
+            most,
+            metric,
+        },
+    }
+}
+
+pub(crate) const EXPERIMENTS: &[Experiment] = &[CONNECTIONS, SIZE, SHARE, RATE];
+
+const CONNECTIONS: Experiment = Experiment {
+    name: "echo",
+    workload: 6,
+    title: "Echo: the model, and the registration of sockets",
+    question: "How much of the cost of an echo of 64 bytes is the model, and how much the way in which sockets are waited for?",
+    operation: "a message of 64 bytes there and back; the CPU time is that of the server",
+    axis: Axis {
+        label: "connections",
+        smoke: &[1, 64],
+        quick: &[1, 64, 1000],
+        full: &[1, 4, 16, 64, 256, 1000, 4000],
+    },
+    metric: Metric::Cpu,
+    also: &[Metric::Wall, Metric::P50, Metric::P99, Metric::Load],
+    expectations: &[
+        cpu(
+            "fibers, ring",
+            "tasks, ring",
+            None,
+            [0.95, 1.1],
+            "A switch of stacks is a hundredth of what the sockets cost, so fibers and tasks tie.",
+        ),
+        cpu(
+            "fibers, epoll",
+            "tasks, epoll",
+            None,
+            [0.95, 1.1],
+            "They tie on epoll as well.",
+        ),
+        cpu(
+            "hand-written, ring, lent",
+            "tasks, ring, lent",
+            None,
+            [0.95, 1.1],
+            "What the compiler makes of an async function is what one would have written.",
+        ),
+        cpu(
+            "tasks, ring",
+            "ring loop",
+            Some(64),
+            [1.0, 1.15],
+            "Executor, wakers and futures add little to a bare loop on the ring.",
+        ),
+        cpu(
+            "native fibers, edge",
+            "epoll loop, edge",
+            Some(64),
+            [1.0, 1.1],
+            "Two switches and a scheduler add little to a bare loop on epoll.",
+        ),
+        cpu(
+            "epoll loop, one-shot",
+            "epoll loop, edge",
+            None,
+            [1.03, 1.3],
+            "One-shot registration costs a system call more a message, and that is more than any model does.",
+        ),
+        cpu(
+            "native fibers, add and remove",
+            "native fibers, one-shot",
+            Some(64),
+            [1.02, 1.3],
+            "To add and to remove is one call more than to arm again, and a tree is changed twice.",
+        ),
+        cpu(
+            "epoll loop, level",
+            "epoll loop, edge",
+            None,
+            [0.95, 1.1],
+            "Level-triggered epoll looks at each socket once more, but that takes no call.",
+        ),
+        cpu(
+            "aio loop",
+            "epoll loop, one-shot",
+            Some(64),
+            [0.75, 1.0],
+            "Linux aio is one-shot, too, but arms all sockets of a turn in one call.",
+        ),
+        cpu(
+            "ring loop",
+            "epoll loop, edge",
+            Some(64),
+            [0.6, 0.95],
+            "One call a turn instead of two a message.",
+        ),
+        cpu(
+            "ring loop",
+            "epoll loop, edge",
+            Some(1),
+            [0.95, 1.5],
+            "With one connection there is nothing to put together, and the ring is no cheaper.",
+        ),
+        cpu(
+            "threads",
+            "epoll loop, edge",
+            Some(1000),
+            [1.1, 2.5],
+            "A switch of threads is dearer than one of fibers, but there is no epoll to ask.",
+        ),
+        cpu(
+            "processes",
+            "threads",
+            Some(64),
+            [1.0, 1.5],
+            "A switch between processes changes the address space as well.",
+        ),
+    ],
+    control: "tasks, ring",
+    subjects: rows![by_connections:
+        Epoll "epoll loop, edge" epoll_edge,
+        Epoll "epoll loop, level" epoll_level,
+        Epoll "epoll loop, one-shot" epoll_one_shot,
+        Historic "aio loop" aio,
+        Ring "ring loop" ring,
+        Task "tasks, ring" tasks,
+        Fiber "fibers, ring" fibers,
+        Task "tasks, epoll" tasks_epoll,
+        Fiber "fibers, epoll" fibers_epoll,
+        Task "tasks, ring, lent" tasks_lent,
+        Machine "hand-written, ring, lent" machines,
+        Fiber "fibers, ring, std::io" fibers_std,
+        Native "native fibers, edge" native_edge,
+        Native "native fibers, one-shot" native_one_shot,
+        Native "native fibers, add and remove" native_add_remove,
+        Thread "threads" threads,
+        Process "processes" processes up to 256: "thousands of processes would measure the machine, not the model",
+    ],
+};
+
+const SIZE: Experiment = Experiment {
+    name: "echo_size",
+    title: "Echo: larger messages",
+    question: "Where do the bytes cost more than everything else? (64 connections.)",
+    operation: "a message there and back; the CPU time is that of the server",
+    axis: Axis {
+        label: "bytes of a message",
+        smoke: &[64],
+        quick: &[64, 4096, 16384],
+        full: &[64, 256, 1024, 4096, 16384],
+    },
+    expectations: &[
+        cpu(
+            "fibers, ring",
+            "tasks, ring",
+            None,
+            [0.95, 1.1],
+            "Fibers and tasks tie at every size.",
+        ),
+        cpu(
+            "epoll loop, one-shot",
+            "epoll loop, edge",
+            Some(16384),
+            [0.97, 1.08],
+            "With 16 KiB to copy twice, a system call more is lost in it.",
+        ),
+        cpu(
+            "fibers, ring, std::io",
+            "fibers, ring",
+            Some(16384),
+            [1.05, 1.5],
+            "Reads that look as if they blocked copy once more, and so do writes.",
+        ),
+    ],
+    subjects: rows![by_size:
+        Epoll "epoll loop, edge" epoll_edge,
+        Epoll "epoll loop, one-shot" epoll_one_shot,
+        Ring "ring loop" ring,
+        Task "tasks, ring" tasks,
+        Fiber "fibers, ring" fibers,
+        Fiber "fibers, ring, std::io" fibers_std,
+        Native "native fibers, edge" native_edge,
+        Thread "threads" threads,
+    ],
+    ..CONNECTIONS
+};
+
+const SHARE: Experiment = Experiment {
+    name: "echo_work",
+    title: "Echo with work: when the model no longer matters",
+    question: "From how much work for each message on does it not matter which model serves it? (64 connections, 64 bytes.)",
+    operation: "a message of 64 bytes there and back, with work in between; the CPU time is that of the server",
+    axis: Axis {
+        label: "ns of work for a message",
+        smoke: &[0, 20_000],
+        quick: &[0, 5_000, 20_000],
+        full: &[0, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000],
+    },
+    expectations: &[
+        cpu(
+            "fibers, ring",
+            "tasks, ring",
+            None,
+            [0.95, 1.1],
+            "Fibers and tasks tie with and without work.",
+        ),
+        cpu(
+            "threads",
+            "tasks, ring",
+            Some(0),
+            [1.2, 2.5],
+            "Without work, threads cost far more than tasks.",
+        ),
+        cpu(
+            "threads",
+            "tasks, ring",
+            Some(20_000),
+            [1.0, 1.1],
+            "With 20 µs of work it is less than a tenth.",
+        ),
+        cpu(
+            "ring loop",
+            "epoll loop, edge",
+            Some(20_000),
+            [0.93, 1.03],
+            "And between the best loop on a ring and the best on epoll there is nothing left.",
+        ),
+    ],
+    subjects: rows![by_work:
+        Epoll "epoll loop, edge" epoll_edge,
+        Ring "ring loop" ring,
+        Task "tasks, ring" tasks,
+        Fiber "fibers, ring" fibers,
+        Native "native fibers, edge" native_edge,
+        Thread "threads" threads,
+    ],
+    ..CONNECTIONS
+};
+
+const RATE: Experiment = Experiment {
+    name: "echo_rate",
+    title: "Echo at a given rate: latencies",
+    question: "How long does a message take if clients do not wait for each other? (64 connections, 64 bytes, open loop.)",
+    operation: "a message of 64 bytes there and back; latencies count from when it was due",
+    axis: Axis {
+        label: "messages a second",
+        smoke: &[10_000],
+        quick: &[10_000, 50_000],
+        full: &[10_000, 20_000, 50_000, 100_000, 150_000, 200_000],
+    },
+    metric: Metric::P99,
+    also: &[Metric::P50, Metric::Cpu],
+    expectations: &[
+        Expectation {
+            text: "Below saturation a latency is made of wake-ups, and those are the same for fibers and tasks.",
+            claim: Claim::Ratio {
+                of: "fibers, ring",
+                to: "tasks, ring",
+                at: None,
+                least: 0.8,
+                most: 1.25,
+                metric: Metric::P50,
+            },
+        },
+        Expectation {
+            text: "The ring has no shorter way to the thread that waits than epoll has.",
+            claim: Claim::Ratio {
+                of: "ring loop",
+                to: "epoll loop, edge",
+                at: Some(10_000),
+                least: 0.85,
+                most: 1.2,
+                metric: Metric::P50,
+            },
+        },
+    ],
+    subjects: rows![by_rate:
+        Epoll "epoll loop, edge" epoll_edge,
+        Ring "ring loop" ring,
+        Task "tasks, ring" tasks,
+        Fiber "fibers, ring" fibers,
+        Native "native fibers, edge" native_edge,
+        Thread "threads" threads,
+    ],
+    ..CONNECTIONS
+};
+
+fn by_connections(setting: Setting, server: Server) -> anyhow::Result<Outcome> {
+    drive(setting, server, setting.count(), 64, Work::NONE)
+}
+
+fn by_size(setting: Setting, server: Server) -> anyhow::Result<Outcome> {
+    drive(setting, server, 64, setting.count(), Work::NONE)
+}
+
+fn by_work(setting: Setting, server: Server) -> anyhow::Result<Outcome> {
+    let work = Work::lasting(Duration::from_nanos(setting.at));
+    drive(setting, server, 64, 64, work)
+}
+
+fn drive(
+    setting: Setting,
+    server: Server,
+    connections: usize,
+    message: usize,
+    work: Work,
+) -> anyhow::Result<Outcome> {
+    let room = message.max(1024);
+    let (process, address) = start(server, Job { room, work })?;
+    let load = Load {
+        connections,
+        message,
+    };
+    Ok(closed_loop(process, address, load, setting)?.into())
+}
+
+fn by_rate(setting: Setting, server: Server) -> anyhow::Result<Outcome> {
+    let job = Job {
+        room: paced::MESSAGE * 16,
+        work: Work::NONE,
+    };
+    let (process, address) = start(server, job)?;
+    open_loop(process, address, setting.at, setting)
+}
+
+fn start(server: Server, job: Job) -> anyhow::Result<(Process, std::net::SocketAddr)> {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let copy = listener.try_clone()?;
+    let core = camshaft_probe::sys::SERVER_CORE;
+    let process = Process::start(core, move |family| server(copy, job, family))?;
+    drop(listener);
+    Ok((process, address))
+}
