@@ -287,7 +287,11 @@ impl Frame {
     }
 
     /// Suspends this fiber, on whose behalf the caller runs.
-    #[inline]
+    ///
+    /// It is a part of whoever waits, and no call. A processor guesses where a call returns from the calls before it, and
+    /// the last ones were those of whoever runs the other fibers; what is guessed wrong takes 13 ns, and nothing that comes
+    /// after it is fetched meanwhile.
+    #[inline(always)]
     pub(crate) fn switch_out(&self) {
         // SAFETY: the root has set it, and keeps it until it returns.
         let yielder = unsafe { &*self.yielder.get() };

@@ -52,13 +52,14 @@ impl Here<'_> {
     }
 
     /// The waker of the task.
+    #[inline]
     pub(crate) fn waker(&self) -> &Waker {
         let waker = self.task.waker();
         waker.expect("a fiber that was not dropped is resumed with a waker")
     }
 
     /// Lets the task wait. Returns when it is polled again; unwinds if it is dropped.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn suspend(&self) {
         self.task.switch_out();
         set_current(self.frame);

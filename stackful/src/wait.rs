@@ -44,7 +44,8 @@ use crate::here::{self, Here, Refusal};
 /// }));
 /// assert_eq!(sum, 42);
 /// ```
-#[inline]
+// Always: if it were a call, the processor would guess its return wrong after each switch (see `Frame::switch_out`).
+#[inline(always)]
 #[track_caller]
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
@@ -101,7 +102,8 @@ impl Drop for Polling<'_> {
 ///     }
 /// }));
 /// ```
-#[inline]
+// Always: as `wait`.
+#[inline(always)]
 #[track_caller]
 pub fn yield_now() {
     let here = Here::enter("fiber::yield_now");
