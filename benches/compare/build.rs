@@ -1,4 +1,5 @@
-//! Tells the program what it is made of: the compiler, its optimization, and the versions of what it compares with.
+//! Compiles the switches that only C can make, and tells the program what it is made of: the compiler, its optimization, and
+//! the versions of what it compares with.
 
 use std::env;
 use std::fs;
@@ -41,6 +42,23 @@ fn main() {
             .filter_map(|name| locked(&lock, name)),
     );
     println!("cargo::rustc-env=CAMSHAFT_MADE_OF={}", made_of.join("\t"));
+    compile_switches();
+}
+
+/// Without a C compiler, or a libc that has setjmp and ucontext, their rows are skipped.
+fn compile_switches() {
+    println!("cargo::rustc-check-cfg=cfg(c_switches)");
+    println!("cargo::rerun-if-changed=csrc/switch.c");
+    let mut build = cc::Build::new();
+    // The checks of _FORTIFY_SOURCE take a jump to another stack for an error.
+    build
+        .file("csrc/switch.c")
+        .opt_level(2)
+        .flag("-U_FORTIFY_SOURCE");
+    match build.try_compile("switch") {
+        Ok(()) => println!("cargo::rustc-cfg=c_switches"),
+        Err(error) => println!("cargo::warning=without setjmp and ucontext: {error}"),
+    }
 }
 
 /// Whether a package is always there, or its feature is on.

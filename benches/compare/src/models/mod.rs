@@ -5,11 +5,15 @@
 
 #[allow(unsafe_code, reason = "passes memory to the kernel")]
 pub(crate) mod aio;
+pub(crate) mod both;
 pub(crate) mod channel;
 #[allow(unsafe_code, reason = "lays fibers out on stacks, and switches")]
 pub(crate) mod native;
+pub(crate) mod order;
 #[allow(unsafe_code, reason = "forks")]
 pub(crate) mod process;
+pub(crate) mod room;
 #[allow(unsafe_code, reason = "maps memory")]
 pub(crate) mod stacks;
+pub(crate) mod switch;
 pub(crate) mod written;

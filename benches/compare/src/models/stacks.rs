@@ -12,7 +12,7 @@
 //! Invariants:
 //!
 //! - **MAPPED**: what was carved is never unmapped.
-//! - **DISJOINT**: no two stacks overlap; each has one owner, a [`Stack`], or none for ever if that was forgotten.
+//! - **DISJOINT**: no two stacks overlap; each has one owner, a [`Stack`], or none for ever if that was dropped.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -32,7 +32,7 @@ const CHUNK: usize = 32;
 /// `MADV_GUARD_INSTALL`, which libc does not know of.
 const GUARD_INSTALL: libc::c_int = 102;
 
-/// A stack: whoever has it owns its memory.
+/// A stack: whoever has it owns its memory. One that is dropped is never used again.
 #[derive(Debug)]
 pub(crate) struct Stack {
     top: NonZeroUsize,

@@ -4,12 +4,14 @@ mod channels;
 mod counters;
 mod echo;
 mod load;
+mod switches;
 
 use crate::experiment::Experiment;
 
 /// All experiments in the order of the report.
 pub(crate) fn all() -> Vec<Experiment> {
     [
+        switches::EXPERIMENTS,
         echo::EXPERIMENTS,
         load::EXPERIMENTS,
         channels::EXPERIMENTS,

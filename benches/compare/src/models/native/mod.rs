@@ -309,7 +309,7 @@ pub(crate) fn current() -> Fiber {
 /// # Panics
 ///
 /// Panics outside of a fiber.
-#[inline]
+#[inline(always)] // a return after a switch is guessed wrong
 pub(crate) fn yield_now() {
     let block = scheduler::current();
     scheduler::with(|scheduler| scheduler.push(block));
@@ -321,7 +321,7 @@ pub(crate) fn yield_now() {
 /// # Panics
 ///
 /// Panics outside of a fiber.
-#[inline]
+#[inline(always)] // a return after a switch is guessed wrong
 pub(crate) fn park() {
     let block = scheduler::current();
     // SAFETY: ON STACK: it runs.
@@ -366,7 +366,7 @@ pub(crate) fn sleep(time: Duration) {
 }
 
 /// Switches to the scheduler, in this state.
-#[inline]
+#[inline(always)] // a return after a switch is guessed wrong
 fn suspend(block: NonNull<Block>, state: State) {
     // SAFETY: ON STACK: it runs.
     let block = unsafe { block.as_ref() };

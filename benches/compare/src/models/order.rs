@@ -1,0 +1,49 @@
+//! In which order things that lie one after the other in memory have their turns.
+
+/// Orders.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Order {
+    /// As they were made, which is how they lie. A processor fetches ahead.
+    Made,
+    /// Shuffled once, and then the same in each round, as if they had been woken by events.
+    Shuffled,
+}
+
+impl Order {
+    /// The numbers below `count` in this order.
+    pub(crate) fn of(self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        if self == Self::Shuffled {
+            let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+            for last in (1..count).rev() {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let other = usize::try_from(random % (last as u64 + 1)).unwrap_or(last);
+                order.swap(last, other);
+            }
+        }
+        order
+    }
+
+    /// The same of what is there.
+    pub(crate) fn arrange<T>(self, items: Vec<T>) -> Vec<T> {
+        let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+        let order = self.of(items.len()).into_iter();
+        order.filter_map(|at| items[at].take()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_one_has_its_place() {
+        let mut order = Order::Shuffled.of(1000);
+        assert_ne!(order, Order::Made.of(1000));
+        order.sort_unstable();
+        assert_eq!(order, Order::Made.of(1000));
+        assert_eq!(Order::Made.arrange(vec!['a', 'b']), ['a', 'b']);
+    }
+}
