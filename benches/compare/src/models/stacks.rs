@@ -11,7 +11,7 @@
 //!
 //! Invariants:
 //!
-//! - **MAPPED**: what was carved is never unmapped.
+//! - **MAPPED**: what was carved is never unmapped, but for a stack that lies in a mapping of its own and is free.
 //! - **DISJOINT**: no two stacks overlap; each has one owner, a [`Stack`], or none for ever if that was dropped.
 
 use std::io;
@@ -82,6 +82,31 @@ impl Stacks {
         }
     }
 
+    /// One stack, in a mapping of its own.
+    pub(crate) fn of_one() -> io::Result<Self> {
+        let mut stacks = Self::new();
+        let (start, end) = map(STRIDE)?;
+        (stacks.next, stacks.end) = (end, end);
+        stacks.protects = true;
+        stacks.guard(start)?;
+        stacks
+            .free
+            .extend(NonZeroUsize::new(end).map(|top| Stack { top }));
+        Ok(stacks)
+    }
+
+    /// Unmaps the stack of [`of_one`](Self::of_one). It must have been put back.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it is taken.
+    pub(crate) fn unmap(mut self) {
+        let stack = self.free.pop().expect("it was put back");
+        let start = ptr::without_provenance_mut(stack.top() - STRIDE);
+        // SAFETY: the stack is ours, nothing runs on it, and it has a mapping of its own.
+        unsafe { libc::munmap(start, STRIDE) };
+    }
+
     /// Takes a stack; fails if there is no memory for one.
     #[inline]
     pub(crate) fn take(&mut self) -> io::Result<Stack> {
@@ -139,29 +164,34 @@ impl Stacks {
 fn reserve(least: usize) -> io::Result<(usize, usize)> {
     let mut bytes = RESERVE;
     loop {
-        // SAFETY: a fresh mapping touches no existing memory.
-        let start = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                bytes,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if !ptr::eq(start, libc::MAP_FAILED) {
-            // A huge page would make many stacks resident at once.
-            // SAFETY: exactly the mapping just made.
-            unsafe { libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE) };
-            // Stacks are made of addresses.
-            return Ok((start.expose_provenance(), start.addr() + bytes));
+        match map(bytes) {
+            Err(_) if bytes / 2 >= least => bytes /= 2,
+            mapped => return mapped,
         }
-        if bytes / 2 < least {
-            return Err(io::Error::last_os_error());
-        }
-        bytes /= 2;
     }
+}
+
+/// Maps memory for stacks, and returns where it begins and ends.
+fn map(bytes: usize) -> io::Result<(usize, usize)> {
+    // SAFETY: a fresh mapping touches no existing memory.
+    let start = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+            -1,
+            0,
+        )
+    };
+    if ptr::eq(start, libc::MAP_FAILED) {
+        return Err(io::Error::last_os_error());
+    }
+    // A huge page would make many stacks resident at once.
+    // SAFETY: exactly the mapping just made.
+    unsafe { libc::madvise(start, bytes, libc::MADV_NOHUGEPAGE) };
+    // Stacks are made of addresses.
+    Ok((start.expose_provenance(), start.addr() + bytes))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod channels;
 mod counters;
 mod echo;
+mod life;
 mod load;
 mod switches;
 
@@ -12,6 +13,7 @@ use crate::experiment::Experiment;
 pub(crate) fn all() -> Vec<Experiment> {
     [
         switches::EXPERIMENTS,
+        life::EXPERIMENTS,
         echo::EXPERIMENTS,
         load::EXPERIMENTS,
         channels::EXPERIMENTS,

@@ -65,6 +65,14 @@ impl<Y> Bare<Y> {
         }
     }
 
+    /// As [`next`](Self::next), and `None` if the function had returned before.
+    #[inline]
+    pub(crate) fn next_if_any(&mut self) -> Option<Y> {
+        // SAFETY: as in `next`.
+        let is_over = unsafe { &*self.coroutine }.done();
+        if is_over { None } else { self.next() }
+    }
+
     /// Gives the stack of one back whose function has returned.
     ///
     /// # Panics
