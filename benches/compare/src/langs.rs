@@ -1,7 +1,8 @@
 //! Programs in other languages: built with the tools that are there, run, and asked what they measured.
 //!
 //! Their sources are part of this program, and are unpacked beside it. Each measures itself, after its start, and prints a
-//! line of three numbers: operations, nanoseconds of wall time, nanoseconds of CPU time.
+//! line of three numbers: operations, nanoseconds of wall time, nanoseconds of CPU time; and where there are latencies, their
+//! median and their 99th percentile.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -145,7 +146,7 @@ fn answer(command: &mut Command) -> anyhow::Result<Outcome> {
         .split_whitespace()
         .map_while(|word| word.parse().ok())
         .collect();
-    let [ops, wall, cpu] = numbers[..] else {
+    let [ops, wall, cpu, ref latencies @ ..] = numbers[..] else {
         let complaint = String::from_utf8_lossy(&output.stderr);
         bail!(
             "{}: {}",
@@ -154,9 +155,14 @@ fn answer(command: &mut Command) -> anyhow::Result<Outcome> {
         );
     };
     let each = |value: u64| value as f64 / ops as f64;
-    Ok(Sample::of(ops)
+    let mut sample = Sample::of(ops)
         .with(Metric::Wall, each(wall))
         .with(Metric::Cpu, each(cpu))
-        .with(Metric::Total, wall as f64)
-        .into())
+        .with(Metric::Total, wall as f64);
+    if let [p50, p99] = *latencies {
+        sample = sample
+            .with(Metric::P50, p50 as f64)
+            .with(Metric::P99, p99 as f64);
+    }
+    Ok(sample.into())
 }

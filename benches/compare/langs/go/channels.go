@@ -6,8 +6,12 @@ import "sync/atomic"
 const batch = 64
 
 // pingPong lets pairs of goroutines exchange a ball over two channels with room for one.
+//
+// Every pair looks at the clock: the scheduler has the one that was just woken run next, so that a pair keeps its
+// processor for a time slice while the others wait.
 func pingPong(pairs int) {
 	var over atomic.Bool
+	begin := make(chan struct{})
 	counts := make(chan int, pairs)
 	var meter Meter
 	for pair := 0; pair < pairs; pair++ {
@@ -18,22 +22,14 @@ func pingPong(pairs int) {
 			}
 			close(back)
 		}()
-		clock := pair == 0
 		go func() {
-			trip := func() {
-				there <- 1
-				<-back
-			}
-			trip()
-			trip()
-			if clock {
-				meter = startMeter()
-			}
+			<-begin
 			count := 0
 			for !over.Load() {
-				trip()
+				there <- 1
+				<-back
 				count++
-				if clock && (pairs > batch || count%batch == 0) && meter.isOver() {
+				if count%batch == 0 && meter.isOver() {
 					over.Store(true)
 				}
 			}
@@ -41,6 +37,8 @@ func pingPong(pairs int) {
 			counts <- count
 		}()
 	}
+	meter = startMeter()
+	close(begin)
 	total := 0
 	for pair := 0; pair < pairs; pair++ {
 		total += <-counts

@@ -2,7 +2,8 @@
 //
 //	load WORKLOAD POINT MILLISECONDS [MORE]
 //
-// prints operations, nanoseconds of wall time and nanoseconds of CPU time.
+// prints operations, nanoseconds of wall time and nanoseconds of CPU time; and of some, the median and the 99th percentile
+// of the latency.
 package main
 
 import (

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"sync"
+	"fmt"
+	"sort"
 	"time"
 )
 
@@ -41,15 +42,19 @@ func timeouts(live int) {
 func alarms(count int, spread time.Duration) {
 	meter := startMeter()
 	base := time.Now().Add(spread)
-	var group sync.WaitGroup
-	group.Add(count)
+	late := make(chan time.Duration, count)
 	for i := 0; i < count; i++ {
 		deadline := base.Add(spread * time.Duration(i*61803%count) / time.Duration(count))
 		go func() {
 			time.Sleep(time.Until(deadline))
-			group.Done()
+			late <- time.Since(deadline)
 		}()
 	}
-	group.Wait()
+	latencies := make([]int, count)
+	for i := range latencies {
+		latencies[i] = int(<-late)
+	}
 	meter.stop(count)
+	sort.Ints(latencies)
+	fmt.Println(latencies[count/2], latencies[count*99/100])
 }

@@ -16,4 +16,5 @@ pub(crate) mod room;
 #[allow(unsafe_code, reason = "maps memory")]
 pub(crate) mod stacks;
 pub(crate) mod switch;
+pub(crate) mod timers;
 pub(crate) mod written;

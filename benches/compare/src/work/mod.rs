@@ -6,6 +6,7 @@ mod echo;
 mod life;
 mod load;
 mod switches;
+mod timers;
 
 use crate::experiment::Experiment;
 
@@ -18,6 +19,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         load::EXPERIMENTS,
         channels::EXPERIMENTS,
         counters::EXPERIMENTS,
+        timers::EXPERIMENTS,
     ]
     .concat()
 }

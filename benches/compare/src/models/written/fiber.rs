@@ -33,6 +33,12 @@ macro_rules! sleep_in_fiber {
         camshaft::time::sleep($time)
     };
 }
+macro_rules! give_way_in_fiber {
+    () => {
+        camshaft::fiber::yield_now()
+    };
+}
 pub(crate) use {
-    call_in_fiber as call, sleep_in_fiber as sleep, start_in_fiber as start, wait_in_fiber as wait,
+    call_in_fiber as call, give_way_in_fiber as give_way, sleep_in_fiber as sleep,
+    start_in_fiber as start, wait_in_fiber as wait,
 };

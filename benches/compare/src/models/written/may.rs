@@ -59,7 +59,12 @@ macro_rules! start_in_may {
 }
 macro_rules! sleep_in_may {
     ($time:expr) => {
-        may::coroutine::sleep($time)
+        ::may::coroutine::sleep($time)
     };
 }
-pub(crate) use {sleep_in_may as sleep, start_in_may as start};
+macro_rules! give_way_in_may {
+    () => {
+        ::may::coroutine::yield_now()
+    };
+}
+pub(crate) use {give_way_in_may as give_way, sleep_in_may as sleep, start_in_may as start};

@@ -9,6 +9,7 @@
 //! | `call!(f(a))` | `f(a).await` | `f(a)` | `f(a)` |
 //! | `start!(f(a))` | spawns, detached | spawns, detached | spawns, detached |
 //! | `sleep!(time)`, within `wait!` | of the runtime | of ours | their own |
+//! | `give_way!()` | `yield_now().await` of the runtime | `fiber::yield_now()` | their own |
 //! | `Sender`, `Receiver`, `channel`, `Flag` | of one thread: [`channel`](super::channel) | the very same | their own |
 
 pub(crate) mod fiber;

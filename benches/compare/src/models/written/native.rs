@@ -74,4 +74,11 @@ macro_rules! sleep_in_native {
         crate::models::native::sleep($time)
     };
 }
-pub(crate) use {sleep_in_native as sleep, start_in_native as start};
+macro_rules! give_way_in_native {
+    () => {
+        crate::models::native::yield_now()
+    };
+}
+pub(crate) use {
+    give_way_in_native as give_way, sleep_in_native as sleep, start_in_native as start,
+};

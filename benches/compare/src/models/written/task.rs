@@ -40,6 +40,12 @@ macro_rules! sleep_in_task {
         R::sleep($time)
     };
 }
+macro_rules! give_way_in_task {
+    () => {
+        R::yield_now().await
+    };
+}
 pub(crate) use {
-    call_in_task as call, sleep_in_task as sleep, start_in_task as start, wait_in_task as wait,
+    call_in_task as call, give_way_in_task as give_way, sleep_in_task as sleep,
+    start_in_task as start, wait_in_task as wait,
 };

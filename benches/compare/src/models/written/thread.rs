@@ -87,4 +87,12 @@ macro_rules! sleep_in_thread {
         std::thread::sleep($time)
     };
 }
-pub(crate) use {sleep_in_thread as sleep, start_in_thread as start, wait_in_thread as wait};
+macro_rules! give_way_in_thread {
+    () => {
+        std::thread::yield_now()
+    };
+}
+pub(crate) use {
+    give_way_in_thread as give_way, sleep_in_thread as sleep, start_in_thread as start,
+    wait_in_thread as wait,
+};

@@ -1,0 +1,200 @@
+//! The structures that hold timers, alone: no clock, no tasks, no wakers.
+
+use std::hint::black_box;
+use std::process;
+
+use camshaft_probe::sys;
+use camshaft_timer::Wheel;
+
+use super::{Random, SECOND};
+use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::measure::{Metric, repeat};
+use crate::models::timers::{HashedWheel, IndexedHeap, LazyHeap, RedBlack, Timers, Tree, Value};
+
+/// Operations between two looks at the clock.
+const BATCH: u64 = 64;
+
+const AXIS: Axis = Axis {
+    label: "timers",
+    smoke: &[10_000],
+    quick: &[10_000, 1_000_000],
+    full: &[1000, 10_000, 100_000, 1_000_000],
+};
+
+pub(super) const CANCEL: Experiment = Experiment {
+    name: "timer-cancel",
+    workload: 12,
+    title: "Timers: armed and cancelled",
+    question: "What does a timeout cost that is not hit, by the structure that holds it?",
+    operation: "a timer armed 10 s to 70 s ahead among as many others, and cancelled",
+    axis: AXIS,
+    metric: Metric::Wall,
+    also: &[Metric::Resident],
+    expectations: &[
+        Expectation {
+            text: "A wheel touches a slot and a node, a tree walks down twice from its root.",
+            claim: Claim::Ratio {
+                of: "BTreeMap",
+                to: "our wheel",
+                at: Some(1_000_000),
+                least: 3.0,
+                most: 15.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "A B-tree has fewer cache lines on its way down than a red-black tree.",
+            claim: Claim::Ratio {
+                of: "red-black tree",
+                to: "BTreeMap",
+                at: Some(1_000_000),
+                least: 1.2,
+                most: 3.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "The hashed wheel is as simple as it gets.",
+            claim: Claim::Ratio {
+                of: "hashed wheel",
+                to: "our wheel",
+                at: None,
+                least: 0.4,
+                most: 1.1,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "A heap only sifts up a little for a late deadline, and forgets what is cancelled: near the wheels.",
+            claim: Claim::Ratio {
+                of: "binary heap, lazy",
+                to: "our wheel",
+                at: None,
+                least: 0.8,
+                most: 3.0,
+                metric: Metric::Wall,
+            },
+        },
+    ],
+    control: "our wheel",
+    subjects: &[
+        Subject::new("our wheel", Model::Machine, cancel::<Wheel<Value>>),
+        Subject::new("BTreeMap", Model::Floor, cancel::<Tree>),
+        Subject::new("red-black tree", Model::Historic, cancel::<RedBlack>),
+        Subject::new("binary heap, lazy", Model::Historic, cancel::<LazyHeap>),
+        Subject::new(
+            "binary heap, indexed",
+            Model::Historic,
+            cancel::<IndexedHeap>,
+        ),
+        Subject::new("hashed wheel", Model::Historic, cancel::<HashedWheel>),
+    ],
+};
+
+pub(super) const FIRE: Experiment = Experiment {
+    name: "timer-fire",
+    workload: 12,
+    title: "Timers: fired",
+    question: "What does a timer cost that fires, by the structure that holds it?",
+    operation: "the earliest of the timers fires, and is armed again 1 s to 31 s later",
+    axis: AXIS,
+    metric: Metric::Wall,
+    also: &[],
+    expectations: &[
+        Expectation {
+            text: "Our wheel orders only the timers of one tick, but moves each from far to near once.",
+            claim: Claim::Ratio {
+                of: "BTreeMap",
+                to: "our wheel",
+                at: Some(1_000_000),
+                least: 1.5,
+                most: 8.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "With few timers, a tree that fits the cache is as good.",
+            claim: Claim::Ratio {
+                of: "BTreeMap",
+                to: "our wheel",
+                at: Some(1000),
+                least: 0.5,
+                most: 1.5,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "With few timers, the hashed wheel looks at empty ticks most of the time.",
+            claim: Claim::Ratio {
+                of: "hashed wheel",
+                to: "our wheel",
+                at: Some(1000),
+                least: 1.2,
+                most: 5.0,
+                metric: Metric::Wall,
+            },
+        },
+        Expectation {
+            text: "Taking the first out of a heap is its worst case: it sinks to the bottom.",
+            claim: Claim::Ratio {
+                of: "binary heap, lazy",
+                to: "our wheel",
+                at: Some(1_000_000),
+                least: 1.5,
+                most: 8.0,
+                metric: Metric::Wall,
+            },
+        },
+    ],
+    control: "our wheel",
+    subjects: &[
+        Subject::new("our wheel", Model::Machine, fire::<Wheel<Value>>),
+        Subject::new("BTreeMap", Model::Floor, fire::<Tree>),
+        Subject::new("red-black tree", Model::Historic, fire::<RedBlack>),
+        Subject::new("binary heap, lazy", Model::Historic, fire::<LazyHeap>),
+        Subject::new("binary heap, indexed", Model::Historic, fire::<IndexedHeap>),
+        Subject::new("hashed wheel", Model::Historic, fire::<HashedWheel>),
+    ],
+};
+
+fn cancel<T: Timers>(setting: Setting) -> anyhow::Result<Outcome> {
+    let mut random = Random::new();
+    let mut some_time = || 10 * SECOND + random.below(60 * SECOND);
+    let before = sys::resident_bytes(process::id())?;
+    let mut timers = T::new();
+    for id in 0..setting.at {
+        timers.insert(some_time(), [id; 2]);
+    }
+    let memory = sys::resident_bytes(process::id())?.saturating_sub(before);
+    let sample = repeat(setting, || {
+        for id in 0..BATCH {
+            let key = timers.insert(some_time(), [id; 2]);
+            black_box(timers.cancel(key));
+        }
+        BATCH
+    });
+    let each = memory as f64 / setting.at as f64;
+    Ok(sample.with(Metric::Resident, each).into())
+}
+
+fn fire<T: Timers>(setting: Setting) -> anyhow::Result<Outcome> {
+    let mut random = Random::new();
+    let mut timers = T::new();
+    for id in 0..setting.at {
+        timers.insert(SECOND + random.below(30 * SECOND), [id; 2]);
+    }
+    let mut now = 0;
+    let sample = repeat(setting, || {
+        for _ in 0..BATCH {
+            let value = loop {
+                if let Some(value) = timers.expire_next(now) {
+                    break value;
+                }
+                now = timers.next_deadline().expect("as many as before are armed");
+            };
+            timers.insert(now + SECOND + random.below(30 * SECOND), value);
+        }
+        BATCH
+    });
+    Ok(sample.into())
+}
