@@ -40,6 +40,11 @@ impl Poller {
         self.control(libc::EPOLL_CTL_MOD, fd, interest, token)
     }
 
+    /// Forgets `fd`.
+    pub fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
     fn control(&self, what: i32, fd: RawFd, interest: i32, token: usize) -> io::Result<()> {
         let mut event = libc::epoll_event {
             events: interest.cast_unsigned(),

@@ -1,5 +1,6 @@
 //! The workloads. A module each, with its experiments, what is expected of them, and the code of every subject.
 
+mod accept;
 mod channels;
 mod counters;
 mod echo;
@@ -15,6 +16,7 @@ pub(crate) fn all() -> Vec<Experiment> {
     [
         switches::EXPERIMENTS,
         life::EXPERIMENTS,
+        accept::EXPERIMENTS,
         echo::EXPERIMENTS,
         load::EXPERIMENTS,
         channels::EXPERIMENTS,
