@@ -3,6 +3,7 @@
 mod accept;
 mod channels;
 mod counters;
+mod dns;
 mod echo;
 mod life;
 mod load;
@@ -18,6 +19,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         life::EXPERIMENTS,
         accept::EXPERIMENTS,
         echo::EXPERIMENTS,
+        dns::EXPERIMENTS,
         load::EXPERIMENTS,
         channels::EXPERIMENTS,
         counters::EXPERIMENTS,
