@@ -1,13 +1,13 @@
 //! Medians, spreads, and what is too small to be a finding.
 //!
-//! The **noise** of a median is half the width of an interval that holds the true one with 99 % confidence, as a share of
-//! the median:
+//! The **noise** of a median is half the width of an interval that holds the true one with 99 % confidence. It is computed on
+//! logarithms, because costs scatter by factors, and told as a share of the median: 0.05 is a factor of 1.05 up or down.
 //!
 //! - From eight rounds on, the interval lies between two of the sorted rounds. The true median has as many of them on its
 //!   left as a tossed coin shows heads, whatever their distribution: 4th to 17th of 20.
-//! - Fewer rounds can't give such an interval. They are taken as normal: Student's t times the standard error of a median.
-//!   As two or three rounds know little of their own spread, it is averaged with what is usual among their neighbours,
-//!   which count as [`NEIGHBOURS`] rounds more.
+//! - Fewer rounds can't give such an interval. Their logarithms are taken as normal: Student's t times the standard error of
+//!   a median. As two or three rounds know little of their own spread, it is averaged with what is usual among their
+//!   neighbours, which count as [`NEIGHBOURS`] rounds more.
 //! - Noise is never below [`LEAST_NOISE`]: where code and memory happen to lie makes a difference that rounds don't show.
 //! - One round says nothing of noise.
 
@@ -49,29 +49,31 @@ impl Summary {
     }
 }
 
-/// Variance about the median, as a share of its square; `None` of fewer than two values, or if the median is zero.
+/// Variance of the logarithms about their median; `None` of fewer than two values, or if one has no logarithm.
 pub(crate) fn variance(values: &[f64]) -> Option<f64> {
-    let median = Summary::of(values.to_vec())?.median;
-    if values.len() < 2 || median == 0.0 {
-        return None;
-    }
-    let squares = values.iter().map(|value| (value / median - 1.0).powi(2));
+    let logarithms = logarithms(values)?;
+    let median = median(logarithms.clone())?;
+    let squares = logarithms.iter().map(|value| (value - median).powi(2));
     Some(squares.sum::<f64>() / (values.len() - 1) as f64)
+}
+
+fn logarithms(values: &[f64]) -> Option<Vec<f64>> {
+    let all = values.len() >= 2 && values.iter().all(|value| *value > 0.0);
+    all.then(|| values.iter().map(|value| value.ln()).collect())
 }
 
 /// The noise of the median of these rounds, where this variance is usual; `None` if it can't be known.
 pub(crate) fn noise(values: &[f64], usual: f64) -> Option<f64> {
     let count = values.len();
-    if count >= 2 && values.iter().all(|value| *value == values[0]) && values[0] == 0.0 {
+    if count >= 2 && values.iter().all(|value| *value == 0.0) {
         return Some(LEAST_NOISE);
     }
     let own = variance(values)?;
     let noise = match outside(count) {
         Some(outside) => {
-            let mut sorted = values.to_vec();
+            let mut sorted = logarithms(values)?;
             sorted.sort_by(f64::total_cmp);
-            let width = sorted[count - 1 - outside] - sorted[outside];
-            width / 2.0 / Summary::of(sorted)?.median
+            (sorted[count - 1 - outside] - sorted[outside]) / 2.0
         }
         None => {
             let (freedom, neighbours) = (count - 1, NEIGHBOURS as f64);
@@ -80,12 +82,12 @@ pub(crate) fn noise(values: &[f64], usual: f64) -> Option<f64> {
             student(freedom + NEIGHBOURS) * MEDIAN_ERROR * (variance / count as f64).sqrt()
         }
     };
-    Some(noise.max(LEAST_NOISE))
+    Some(noise.exp_m1().max(LEAST_NOISE))
 }
 
 /// Noise of the ratio of two medians with these noises.
 pub(crate) fn together(left: f64, right: f64) -> f64 {
-    left.hypot(right)
+    left.ln_1p().hypot(right.ln_1p()).exp_m1()
 }
 
 /// The middle of these; `None` if there are none.
@@ -141,9 +143,9 @@ mod tests {
         assert_eq!(outside(7), None);
         assert_eq!(outside(8), Some(0));
         assert_eq!(outside(20), Some(3));
-        // 4th and 17th of 1 … 20 about 10.5.
+        // 4th and 17th of 1 … 20.
         let rounds: Vec<f64> = (1..=20).map(f64::from).collect();
-        assert!((noise(&rounds, 0.0).unwrap() - 6.5 / 10.5).abs() < 1e-9);
+        assert!((noise(&rounds, 0.0).unwrap() - ((17.0_f64 / 4.0).sqrt() - 1.0)).abs() < 1e-9);
     }
 
     #[test]
@@ -163,13 +165,22 @@ mod tests {
             among_noise > 0.1 && noisy > among_noise,
             "{among_noise} {noisy}"
         );
-        assert!((noisy - 3.707 * MEDIAN_ERROR * (0.01_f64 / 3.0).sqrt()).abs() < 1e-9);
+        let rounds = [(-0.1_f64).exp(), 1.0, 0.1_f64.exp()];
+        let expected = (3.707 * MEDIAN_ERROR * (0.01_f64 / 3.0).sqrt()).exp_m1();
+        assert!((noise(&rounds, 0.01).unwrap() - expected).abs() < 1e-9);
     }
 
     #[test]
     fn nothing_varies_about_zero() {
         assert_eq!(noise(&[0.0, 0.0], 0.5), Some(LEAST_NOISE));
         assert_eq!(noise(&[0.0, 0.0, 1.0], 0.5), None);
+    }
+
+    #[test]
+    fn factors_add_as_logarithms() {
+        assert!((together(0.03, 0.04) - 0.05).abs() < 0.001);
+        // A factor of ten each way is one of 26 together, not of 13.
+        assert!((together(9.0, 9.0) - 24.95).abs() < 0.1);
     }
 
     /// Two rows of the same thing differ by more than their noise once in a hundred times or less.

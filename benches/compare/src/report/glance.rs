@@ -11,6 +11,9 @@ use crate::report::verdict::{about, number, times};
 /// A difference that is too small to choose by, even where it can be measured.
 pub(crate) const TIE: f64 = 0.05;
 
+/// With more noise than this, nobody can be said to tie.
+const UNCLEAR: f64 = 0.2;
+
 /// Who wins an experiment.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Winner {
@@ -22,11 +25,19 @@ pub(crate) enum Winner {
     Depends,
     /// Nobody, anywhere.
     Tie,
+    /// The noise hides it.
+    Unknown,
 }
 
 impl Winner {
     /// All, in the order of the report.
-    pub(crate) const ALL: [Self; 4] = [Self::Stackless, Self::Stackful, Self::Depends, Self::Tie];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Stackless,
+        Self::Stackful,
+        Self::Depends,
+        Self::Tie,
+        Self::Unknown,
+    ];
 
     /// A heading.
     pub(crate) fn heading(self) -> &'static str {
@@ -35,6 +46,7 @@ impl Winner {
             Self::Stackful => "Stackful wins",
             Self::Depends => "It depends",
             Self::Tie => "They tie",
+            Self::Unknown => "The noise hides who wins",
         }
     }
 }
@@ -80,6 +92,9 @@ fn glance(section: &Section) -> Option<Glance<'_>> {
         (true, true) => Winner::Depends,
         (true, false) => Winner::Stackless,
         (false, true) => Winner::Stackful,
+        (false, false) if ratios.iter().any(|(_, ratio)| ratio.slack() > UNCLEAR) => {
+            Winner::Unknown
+        }
         (false, false) => Winner::Tie,
     };
     Some(Glance {
@@ -160,6 +175,24 @@ mod tests {
             glances[0].text,
             "time per operation: stackful 2.00 × stackless at 1 live tasks, 0.50 × at 10 k"
         );
+    }
+
+    #[test]
+    fn what_noise_hides_is_no_tie() {
+        let winner = |rounds| {
+            let mut section = fixture::section(rounds);
+            section.points.truncate(2);
+            section.rows.retain(|row| row.name != "fiber");
+            for row in &mut section.rows {
+                if row.name == "boxed task" {
+                    row.model = Model::Fiber;
+                }
+            }
+            of(&[section])[0].winner
+        };
+        // 1.2 times as much.
+        assert_eq!(winner(1), Winner::Unknown);
+        assert_eq!(winner(3), Winner::Stackless);
     }
 
     #[test]

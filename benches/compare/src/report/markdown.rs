@@ -74,7 +74,8 @@ fn experiment(text: &mut String, section: &Section) {
         let _ = write!(text, "\n{}:\n\n", table.caption);
         write_table(text, &table);
     }
-    list(text, &table::remarks(section));
+    let remarks = table::remarks(section).into_iter().map(|(_, text)| text);
+    list(text, &remarks.collect::<Vec<_>>());
     let crossings = crossover::of_models(section);
     list(
         text,

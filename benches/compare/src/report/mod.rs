@@ -96,11 +96,10 @@ fn summary(results: &Results, sections: &[Section]) -> String {
     }
     lines.extend(expectations(sections));
     for section in sections {
-        let remarks = table::remarks(section);
-        let failed = remarks
+        let failed = table::remarks(section)
             .into_iter()
-            .filter(|remark| remark.contains(": failed: "));
-        lines.extend(failed.map(|remark| format!("  {:20} {remark}", section.experiment.name)));
+            .filter(|(failed, _)| *failed);
+        lines.extend(failed.map(|(_, text)| format!("  {:20} {text}", section.experiment.name)));
     }
     let warnings = words::warnings(results, sections);
     lines.extend(

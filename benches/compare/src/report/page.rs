@@ -132,20 +132,20 @@ fn experiment(page: &mut String, section: &Section) {
     );
     expectations(page, section);
     for (index, table) in table::of(section).iter().enumerate() {
-        match index {
-            0 => write_table(page, table),
-            _ => {
-                let _ = write!(
-                    page,
-                    "<details>\n<summary>{}</summary>\n",
-                    escape(&table.caption)
-                );
-                write_table(page, table);
-                page.push_str("</details>\n");
-            }
+        if index == 0 {
+            write_table(page, table);
+            continue;
         }
+        let open = if table.chief { " open" } else { "" };
+        let _ = write!(
+            page,
+            "<details{open}>\n<summary>{}</summary>\n",
+            escape(&table.caption)
+        );
+        write_table(page, table);
+        page.push_str("</details>\n");
     }
-    list(page, "remarks", &table::remarks(section));
+    remarks(page, section);
     page.push_str("</section>\n");
 }
 
@@ -189,6 +189,20 @@ fn list(page: &mut String, class: &str, items: &[String]) {
     let _ = writeln!(page, "<ul class=\"{class}\">");
     for item in items {
         let _ = writeln!(page, "<li>{}</li>", prose(item));
+    }
+    page.push_str("</ul>\n");
+}
+
+/// What is missing, and why; what failed stands out.
+fn remarks(page: &mut String, section: &Section) {
+    let remarks = table::remarks(section);
+    if remarks.is_empty() {
+        return;
+    }
+    page.push_str("<ul class=\"remarks\">\n");
+    for (failed, text) in remarks {
+        let class = if failed { " class=\"failed\"" } else { "" };
+        let _ = writeln!(page, "<li{class}>{}</li>", prose(&text));
     }
     page.push_str("</ul>\n");
 }
@@ -261,6 +275,7 @@ fn prose(text: &str) -> String {
         .replace(" %", "&nbsp;%")
         .replace(" ×", "&nbsp;×")
         .replace("± ", "±&nbsp;")
+        .replace("×÷ ", "×÷&nbsp;")
 }
 
 /// Text that is only text in HTML, SVG and their attributes.
@@ -299,7 +314,7 @@ mod tests {
         for part in [
             "<a href=\"#switch\">A switch &amp; its price</a>",
             "It depends",
-            "as expected: measured 2.00&nbsp;×",
+            "as expected: measured 2.00&nbsp;× (±",
             "no room for &lt;stacks&gt;",
             "2&nbsp;× A &lt;fast&gt; one",
         ] {

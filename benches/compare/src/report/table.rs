@@ -4,7 +4,7 @@ use crate::experiment::Model;
 use crate::measure::Metric;
 use crate::report::control::{self, Pair};
 use crate::report::section::{Figure, Ratio, Row, Section};
-use crate::report::verdict::{number, percent, times};
+use crate::report::verdict::{self, number, times};
 
 /// A table.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Table {
     pub(crate) head: Vec<String>,
     /// The lines below.
     pub(crate) lines: Vec<Line>,
+    /// Whether it is worth its room at once.
+    pub(crate) chief: bool,
 }
 
 /// A row with its name.
@@ -75,16 +77,14 @@ fn at_one_point(section: &Section, metrics: &[Metric], at: u64) -> Table {
             .map(|row| format!("ratio to {}", row.name)),
     );
     head.extend(metrics[1..].iter().map(|metric| metric.label().to_owned()));
-    let lines = section.rows.iter().map(|row| {
+    let rows = section.rows.iter().filter(|row| row.has(first));
+    let lines = rows.map(|row| {
         let unit = first.unit();
         let figure = row.at(first, at);
         let of_figure =
             |show: &dyn Fn(&Figure) -> String| Cell::plain(figure.map(show).unwrap_or_default());
         let mut cells = vec![
-            figure.map_or_else(
-                || absent(row, at),
-                |figure| Cell::plain(unit.show(figure.summary.median).to_string()),
-            ),
+            of_figure(&|figure| unit.show(figure.summary.median).to_string()),
             of_figure(&|figure| {
                 format!(
                     "{} – {}",
@@ -107,6 +107,7 @@ fn at_one_point(section: &Section, metrics: &[Metric], at: u64) -> Table {
         line(row, cells)
     });
     Table {
+        chief: true,
         caption: format!(
             "{} at {} {}",
             capital(first.label()),
@@ -133,7 +134,7 @@ fn over_points(section: &Section, metric: Metric) -> Table {
         };
         let mut details = Vec::new();
         if chief {
-            details.extend(figure.noise.map(|noise| format!("±{:.0} %", noise * 100.0)));
+            details.extend(figure.noise.map(short));
             details
                 .extend(reference.and_then(|reference| ratio(section, row, reference, metric, at)));
         }
@@ -143,7 +144,7 @@ fn over_points(section: &Section, metric: Metric) -> Table {
             hint: range(figure, metric),
         }
     };
-    let rows = section.rows.iter().filter(|row| chief || row.has(metric));
+    let rows = section.rows.iter().filter(|row| row.has(metric));
     let lines = rows.map(|row| {
         line(
             row,
@@ -155,6 +156,7 @@ fn over_points(section: &Section, metric: Metric) -> Table {
         _ => String::new(),
     };
     Table {
+        chief: chief || metric == Metric::Cpu,
         caption: format!("{}{qualified}", capital(metric.label())),
         head,
         lines: lines.collect(),
@@ -183,6 +185,14 @@ fn ratio(section: &Section, row: &Row, reference: &Row, metric: Metric, at: u64)
     })?
 }
 
+/// Noise without what a reader of many needs not.
+fn short(share: f64) -> String {
+    match share {
+        share if share >= 1.0 => format!("×÷{:.0}", share + 1.0),
+        share => format!("±{:.0} %", share * 100.0),
+    }
+}
+
 /// From the 5th to the 95th percentile.
 fn range(figure: &Figure, metric: Metric) -> String {
     let (summary, unit) = (figure.summary, metric.unit());
@@ -197,7 +207,7 @@ fn range(figure: &Figure, metric: Metric) -> String {
 }
 
 fn noise(noise: Option<f64>) -> String {
-    noise.map_or_else(|| "?".to_owned(), |noise| format!("± {}", percent(noise)))
+    noise.map_or_else(|| "?".to_owned(), verdict::noise)
 }
 
 fn absent(row: &Row, at: u64) -> Cell {
@@ -215,8 +225,8 @@ fn absent(row: &Row, at: u64) -> Cell {
     )
 }
 
-/// Why figures are missing, a sentence a reason.
-pub(crate) fn remarks(section: &Section) -> Vec<String> {
+/// Why figures are missing, a sentence a reason, and whether something went wrong.
+pub(crate) fn remarks(section: &Section) -> Vec<(bool, String)> {
     let mut remarks = Vec::new();
     for row in &section.rows {
         for remark in row.remarks.iter().filter(|_| !row.again) {
@@ -231,7 +241,8 @@ pub(crate) fn remarks(section: &Section) -> Vec<String> {
                 )
             };
             let word = if remark.failed { "failed" } else { "skipped" };
-            remarks.push(format!("{}{place}: {word}: {}", row.name, remark.why));
+            let text = format!("{}{place}: {word}: {}", row.name, remark.why);
+            remarks.push((remark.failed, text));
         }
     }
     remarks
@@ -264,6 +275,7 @@ pub(crate) fn of_controls(sections: &[Section], wanted: fn(&Pair) -> bool) -> Ta
             })
     });
     Table {
+        chief: true,
         caption: "The same subject twice".into(),
         head: [
             "experiment",
@@ -329,14 +341,18 @@ mod tests {
         assert_eq!(table.head.len(), 6);
         assert!(table.lines.iter().all(|line| line.cells.len() == 5));
         assert_eq!(table.lines[1].cells[2].value, "?");
-        assert_eq!(table.lines[4].cells[0].value, "skipped");
+        // Threads have no figure at all here, so that only their reason is listed.
+        assert_eq!(table.lines.len(), 5);
     }
 
     #[test]
     fn reasons_name_their_points() {
         assert_eq!(
             remarks(&fixture::section(3)),
-            ["threads at 1 k, 10 k live tasks: skipped: no room for <stacks>"]
+            [(
+                false,
+                "threads at 1 k, 10 k live tasks: skipped: no room for <stacks>".into()
+            )]
         );
     }
 

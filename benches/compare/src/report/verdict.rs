@@ -161,7 +161,7 @@ fn shown(section: &Section, ratios: &[(u64, Ratio)], at_points: bool) -> String 
     let noise = low
         .1
         .noise
-        .map_or(String::new(), |noise| format!(" ± {}", percent(noise)));
+        .map_or(String::new(), |share| format!(" ({})", noise(share)));
     let place = if at_points {
         format!(" at {}", point(low.0))
     } else {
@@ -261,10 +261,13 @@ pub(crate) fn times(value: f64) -> String {
     format!("{value:.digits$} ×")
 }
 
-/// A share.
-pub(crate) fn percent(share: f64) -> String {
-    let digits = usize::from(share < 0.0995);
-    format!("{:.digits$} %", share * 100.0)
+/// Noise with its sign: `± 3.0 %`, or `×÷ 4.2` where it is a factor.
+pub(crate) fn noise(share: f64) -> String {
+    match share {
+        share if share >= 1.0 => format!("×÷ {:.1}", share + 1.0),
+        share if share >= 0.0995 => format!("± {:.0} %", share * 100.0),
+        share => format!("± {:.1} %", share * 100.0),
+    }
 }
 
 /// A place on the axis that was computed: two digits of it count.
@@ -312,7 +315,7 @@ mod tests {
     fn outcomes_stand_beside_expectations() {
         let verdicts: Vec<String> = verdicts(3).iter().map(Verdict::to_string).collect();
         assert!(
-            verdicts[0].starts_with("as expected: measured 2.00 × ± "),
+            verdicts[0].starts_with("as expected: measured 2.00 × (± "),
             "{verdicts:?}"
         );
         assert!(
@@ -400,7 +403,8 @@ mod tests {
         assert_eq!(about(2.34), "2.3");
         assert_eq!(times(1234.0), "1234 ×");
         assert_eq!(times(0.00834), "0.0083 ×");
-        assert_eq!(percent(0.0123), "1.2 %");
-        assert_eq!(percent(0.5), "50 %");
+        assert_eq!(noise(0.0123), "± 1.2 %");
+        assert_eq!(noise(0.5), "± 50 %");
+        assert_eq!(noise(3.0), "×÷ 4.0");
     }
 }

@@ -14,7 +14,7 @@ use std::fmt::Write;
 use crate::experiment::Model;
 use crate::report::page::escape;
 use crate::report::section::{Figure, Row, Section};
-use crate::report::verdict::{number, percent};
+use crate::report::verdict::{noise, number};
 
 /// The colours and lines of charts, for the page and for files of their own.
 pub(crate) const STYLE: &str = include_str!("chart.css");
@@ -266,8 +266,8 @@ fn title(section: &Section, row: &Row, at: u64, figure: &Figure) -> String {
     if summary.rounds > 1 {
         let (low, high) = (unit.show(summary.p5), unit.show(summary.p95));
         let _ = write!(title, " (p5 {low}, p95 {high}, {} rounds", summary.rounds);
-        if let Some(noise) = figure.noise {
-            let _ = write!(title, ", ± {}", percent(noise));
+        if let Some(share) = figure.noise {
+            let _ = write!(title, ", {}", noise(share));
         }
         title.push(')');
     }
