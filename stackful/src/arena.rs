@@ -19,15 +19,12 @@
 //! - **DISJOINT**: no two stacks overlap; each has one owner, a [`Stack`], or none for ever if that was forgotten.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The smallest stack, in bytes. A panic with its backtrace takes 24 KiB.
-const SMALLEST: usize = 32 << 10;
-/// How many sizes there are: the powers of two from 32 KiB to 1 GiB.
-pub(crate) const CLASSES: usize = 16;
+use crate::stack::{CLASSES, Stack, size_of_class};
+
 /// Address space that is reserved at once: room for four million stacks of 64 KiB.
 const RESERVE: usize = 1 << 38;
 /// The least that is worth reserving where addresses are limited.
@@ -47,62 +44,6 @@ pub(crate) mod guard {
 }
 
 static GUARD: AtomicU8 = AtomicU8::new(guard::UNKNOWN);
-
-/// The size class for a stack of `bytes`, rounded up to a power of two; none if that is more than 1 GiB.
-pub(crate) const fn class_of(bytes: usize) -> Option<u8> {
-    let mut class = 0;
-    while size_of_class(class) < bytes {
-        class += 1;
-        if class as usize == CLASSES {
-            return None;
-        }
-    }
-    Some(class)
-}
-
-/// The usable bytes of a stack.
-pub(crate) const fn size_of_class(class: u8) -> usize {
-    SMALLEST << class
-}
-
-/// A stack: whoever has it owns its memory.
-#[derive(Debug)]
-pub(crate) struct Stack {
-    /// The address of its end, a multiple of the page size, plus its class.
-    tagged: NonZeroUsize,
-}
-
-/// Bits of an address that a page leaves free.
-const TAG: usize = 0xfff;
-
-impl Stack {
-    fn new(top: usize, class: u8) -> Self {
-        debug_assert!(top & TAG == 0 && (class as usize) < CLASSES);
-        let tagged = NonZeroUsize::new(top + class as usize);
-        Self {
-            tagged: tagged.expect("a stack does not end at address zero"),
-        }
-    }
-
-    pub(crate) fn class(&self) -> u8 {
-        // It was put there as a u8.
-        (self.tagged.get() & TAG).to_le_bytes()[0]
-    }
-
-    /// The address of its end, where it begins to grow down.
-    pub(crate) fn top(&self) -> usize {
-        self.tagged.get() & !TAG
-    }
-
-    pub(crate) fn size(&self) -> usize {
-        size_of_class(self.class())
-    }
-
-    /// The lowest address that may be used.
-    pub(crate) fn limit(&self) -> usize {
-        self.top() - self.size()
-    }
-}
 
 /// Stacks of one size, one after the other.
 #[derive(Clone, Copy, Debug)]

@@ -15,8 +15,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
-use crate::arena::{class_of, size_of_class};
 use crate::frame::{Birth, Cancelled, Core, Frame, Payload};
+use crate::stack::{class_of, size_of_class};
 
 /// The size of a stack unless another is asked for.
 pub(crate) const DEFAULT_CLASS: u8 = match class_of(64 << 10) {

@@ -33,8 +33,9 @@ use std::thread;
 use corosensei::stack::StackPointer;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::arena::{Stack, page_bytes};
+use crate::arena::page_bytes;
 use crate::pool;
+use crate::stack::Stack;
 
 thread_local! {
     /// The frame of the fiber that runs, or null. Without a destructor, so that a signal handler can look at it.
@@ -242,7 +243,7 @@ mod sanitizer {
     use std::ffi::c_void;
     use std::ptr;
 
-    use crate::arena::Stack;
+    use crate::stack::Stack;
 
     unsafe extern "C" {
         fn __asan_unpoison_memory_region(start: *const c_void, len: usize);

@@ -12,7 +12,8 @@
 //!   fiber, generator   futures and iterators   what owns a fiber
 //!   wait, here         called inside           what a fiber does, and where it may not
 //!   frame              the upper end of each stack, and the switch (corosensei)
-//!   pool, arena        stacks, their guards, and how they are used again
+//!   pool, arena, stack  stacks, their guards, and how they are used again
+//!   census              how many there are, and how deep they were used
 //!   overflow           what is said when a stack is too small
 //! ```
 //!
@@ -51,6 +52,7 @@
 
 #[allow(unsafe_code, reason = "maps memory")]
 mod arena;
+mod census;
 #[allow(unsafe_code, reason = "passes results by address")]
 mod fiber;
 #[allow(unsafe_code, reason = "lays frames out on stacks, and switches")]
@@ -61,9 +63,11 @@ mod here;
 #[allow(unsafe_code, reason = "handles a signal")]
 mod overflow;
 mod pool;
+mod stack;
 mod wait;
 
+pub use crate::census::{Census, Guard, census};
 pub use crate::fiber::{Builder, Fiber};
 pub use crate::generator::{Generator, Give};
-pub use crate::pool::{Census, Guard, census, quiet, trim};
+pub use crate::pool::{quiet, trim};
 pub use crate::wait::{Current, can_wait, current, try_current, wait, yield_now};

@@ -12,12 +12,12 @@
 //! there is need, and in every count of resident memory until then.
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::arena::{self, CLASSES, Stack, guard};
+use crate::arena;
 use crate::overflow;
+use crate::stack::{CLASSES, Stack};
 
 /// Free stacks of each size that keep their memory in any case.
 const KEEP: usize = 32;
@@ -112,6 +112,13 @@ impl Pool {
         Ok(shelf.take().expect("stacks were supplied"))
     }
 
+    #[inline]
+    fn put(&self, stack: Stack) {
+        self.live.set(self.live.get() - 1);
+        let mut shelves = self.shelves.borrow_mut();
+        shelves[stack.class() as usize].free.push(stack);
+    }
+
     fn quiet(&self) -> Option<Duration> {
         if self.peak.get() <= KEEP {
             return None;
@@ -149,6 +156,24 @@ impl Pool {
             shelf.low = shelf.free.len();
         }
     }
+
+    fn trim(&self) {
+        let deepest = arena::residency().deepest;
+        self.deepest.set(self.deepest.get().max(deepest));
+        for shelf in self.shelves.borrow_mut().iter_mut() {
+            arena::discard(&mut shelf.free[shelf.cold..]);
+            shelf.cold = shelf.free.len();
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            live: self.live.get(),
+            peak: self.peak.get(),
+            free: self.shelves.borrow().iter().map(|it| it.free.len()).sum(),
+            deepest: self.deepest.get(),
+        }
+    }
 }
 
 impl Drop for Pool {
@@ -175,9 +200,8 @@ pub(crate) fn put(stack: Stack) {
     let class = stack.class();
     let mut homeless = Some(stack);
     let put = POOL.try_with(|pool| {
-        pool.live.set(pool.live.get() - 1);
         if let Some(stack) = homeless.take() {
-            pool.shelves.borrow_mut()[class as usize].free.push(stack);
+            pool.put(stack);
         }
     });
     if put.is_err() {
@@ -206,98 +230,21 @@ pub fn quiet() -> Option<Duration> {
 /// assert_eq!(fiber::census().live, 0);
 /// ```
 pub fn trim() {
-    let trimmed = POOL.try_with(|pool| {
-        pool.deepest
-            .set(pool.deepest.get().max(arena::residency().deepest));
-        for shelf in pool.shelves.borrow_mut().iter_mut() {
-            arena::discard(&mut shelf.free[shelf.cold..]);
-            shelf.cold = shelf.free.len();
-        }
-    });
     // A thread that ends has given everything back.
-    let _ = trimmed;
+    let _ = POOL.try_with(Pool::trim);
 }
 
-/// What there is of stacks, and how much of them was used. See [`census`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Census {
-    /// Fibers of this thread that have a stack now: those that have run, and are not over.
-    pub live: usize,
-    /// The most that there were at once.
-    pub peak: usize,
-    /// Stacks of this thread that wait to be used.
-    pub free: usize,
-    /// Stacks of the process.
-    pub stacks: usize,
-    /// Bytes of memory that the stacks of the process hold.
-    pub resident: usize,
-    /// How deep the deepest stack of the process was used, in bytes, rounded up to pages: the high-water mark. Stacks whose
-    /// memory was given back count only if [`trim`] on this thread has done that.
-    pub deepest: usize,
-    /// How the guards below the stacks are made.
-    pub guard: Guard,
+/// What a thread has counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) live: usize,
+    pub(crate) peak: usize,
+    pub(crate) free: usize,
+    /// How deep stacks were used whose memory was given back.
+    pub(crate) deepest: usize,
 }
 
-/// How overflows are caught.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Guard {
-    /// There is no stack yet.
-    #[default]
-    Unknown,
-    /// By marks in the page table (Linux 6.13): any number of stacks.
-    Light,
-    /// By pages without access: about 32,000 stacks, half of `vm.max_map_count`.
-    Protected,
-}
-
-impl fmt::Display for Guard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "none yet",
-            Self::Light => "marks in the page table",
-            Self::Protected => "pages without access",
-        })
-    }
-}
-
-/// Counts the stacks, and looks how deep they were used.
-///
-/// It asks the kernel about every page of every stack: 10,000 stacks take about a millisecond.
-///
-/// # Examples
-///
-/// ```
-/// # use camshaft_stackful as fiber;
-/// let before = fiber::census();
-/// let mut squares = fiber::Generator::new(|squares| (0..3).for_each(|n| squares.give(n * n)));
-/// assert_eq!(squares.next(), Some(0));
-/// assert_eq!(fiber::census().live, before.live + 1);
-/// drop(squares);
-/// assert_eq!(fiber::census().live, before.live);
-/// ```
-#[must_use]
-pub fn census() -> Census {
-    let residency = arena::residency();
-    let mut census = Census {
-        stacks: residency.stacks,
-        resident: residency.bytes,
-        deepest: residency.deepest,
-        guard: match arena::guard_kind() {
-            guard::LIGHT => Guard::Light,
-            guard::PROTECTED => Guard::Protected,
-            _ => Guard::Unknown,
-        },
-        ..Census::default()
-    };
-    let counted = POOL.try_with(|pool| {
-        census.live = pool.live.get();
-        census.peak = pool.peak.get();
-        census.deepest = census.deepest.max(pool.deepest.get());
-        census.free = pool.shelves.borrow().iter().map(|it| it.free.len()).sum();
-    });
-    // A thread that ends has no stacks of its own.
-    let _ = counted;
-    census
+/// What this thread has counted; nothing if it is ending.
+pub(crate) fn counts() -> Counts {
+    POOL.try_with(Pool::counts).unwrap_or_default()
 }
