@@ -51,8 +51,8 @@
 //!
 //! All stacks lie in one reserved range of addresses. Used stacks are used again, the last one first; the memory of those
 //! that nobody needed for 200 ms goes back to the system when the runtime has nothing to do, or at once by [`trim`].
-//! [`census`] counts them, and tells how deep they were used. Kernels before 6.13 have no lightweight guards, and then
-//! the sysctl `vm.max_map_count` allows about 32,000 stacks.
+//! [`census`] counts them, and tells how deep they were used. Kernels before 6.13 have no lightweight guards, nor does
+//! memory that is locked (`mlockall`), and then the sysctl `vm.max_map_count` allows about 32,000 stacks.
 
 use camshaft_executor as executor;
 pub use camshaft_stackful::{

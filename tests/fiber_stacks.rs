@@ -104,6 +104,7 @@ fn after_a_spike_the_memory_goes_back_when_it_is_quiet() {
     isolated(
         "after_a_spike_the_memory_goes_back_when_it_is_quiet",
         || {
+            let _alone = alone(); // it waits for what may never come
             runtime().block_on(async {
                 let spike: Vec<_> = (0..5000)
                     .map(|_| fiber::spawn(|| fiber::wait(pending::<()>())))
@@ -180,6 +181,26 @@ fn without_lightweight_guards_pages_are_protected_and_there_is_a_ceiling() {
                 assert!(live > maps / 3 && live < maps, "{live} of {maps}");
                 let message = refused.expect_err("there is no stack for it").to_string();
                 assert!(message.contains("vm.max_map_count"), "{message}");
+            });
+        },
+    );
+}
+
+#[test]
+fn where_no_more_guards_can_be_marked_the_next_are_pages() {
+    // As after `mlockall`: locked memory takes no marks.
+    isolated(
+        "where_no_more_guards_can_be_marked_the_next_are_pages",
+        || {
+            let park = || fiber::spawn(|| fiber::wait(pending::<()>()));
+            runtime().block_on(async {
+                let mut fibers = vec![park()];
+                yield_now().await;
+                filter::refuse(libc::SYS_madvise, libc::EINVAL);
+                fibers.extend((0..200).map(|_| park()));
+                yield_now().await;
+                assert!(!fibers.iter().any(JoinHandle::is_finished));
+                assert_eq!(fiber::census().guard, Guard::Protected);
             });
         },
     );

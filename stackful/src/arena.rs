@@ -178,10 +178,9 @@ impl Arena {
         let start = self.next;
         let guarded = match GUARD.load(Ordering::Relaxed) {
             guard::PROTECTED => protect(start, stride, stacks, page),
-            known => mark(start, stride, stacks, page).or_else(|error| {
-                // The kernel does not know of marks, or the process locks its memory, which they do not allow.
-                let unknown = error.raw_os_error() == Some(libc::EINVAL);
-                if !unknown || known == guard::LIGHT {
+            _ => mark(start, stride, stacks, page).or_else(|error| {
+                // The kernel does not know of marks, or the process has locked its memory, which they do not allow.
+                if error.raw_os_error() != Some(libc::EINVAL) {
                     return Err(error);
                 }
                 allow(start, bytes, libc::PROT_NONE)?;

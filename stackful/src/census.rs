@@ -22,7 +22,7 @@ pub struct Census {
     /// How deep the deepest stack of the process was used, in bytes, rounded up to pages: the high-water mark. Stacks whose
     /// memory was given back count only if [`trim`](crate::trim) on this thread has done that.
     pub deepest: usize,
-    /// How the guards below the stacks are made.
+    /// How the guards below the stacks are made: those of the newest, if memory was locked in between.
     pub guard: Guard,
 }
 
