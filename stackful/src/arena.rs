@@ -276,3 +276,113 @@ pub(crate) fn page_bytes() -> usize {
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(bytes).unwrap_or(4096)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    fn supplied(class: u8) -> Vec<Stack> {
+        let mut shelf = Vec::new();
+        supply(class, &mut shelf).expect("there is memory");
+        shelf
+    }
+
+    fn word(stack: &Stack) -> *mut usize {
+        ptr::with_exposed_provenance_mut(stack.top() - size_of::<usize>())
+    }
+
+    /// Writes to the end of a stack.
+    pub(crate) fn touch(stack: &Stack) {
+        // SAFETY: memory of a stack that the caller owns.
+        unsafe { word(stack).write_volatile(stack.top()) };
+    }
+
+    /// What was written there.
+    fn touched(stack: &Stack) -> usize {
+        // SAFETY: as above; zeros are an integer, too.
+        unsafe { word(stack).read_volatile() }
+    }
+
+    /// Whether a stack has memory at its end.
+    pub(crate) fn is_resident(stack: &Stack) -> bool {
+        let last = stack.top() - page_bytes();
+        let mut page = 0_u8;
+        // SAFETY: the page is mapped (MAPPED), and the kernel writes one byte.
+        let looked = unsafe { libc::mincore(ptr::without_provenance_mut(last), 1, &raw mut page) };
+        assert_eq!(looked, 0);
+        page & 1 != 0
+    }
+
+    /// Whether the kernel can read a byte there for us.
+    fn is_accessible(address: usize) -> bool {
+        let (_reader, writer) = io::pipe().expect("a pipe");
+        // SAFETY: where there is nothing to read the kernel says so.
+        let wrote = unsafe { libc::write(writer.as_raw_fd(), ptr::without_provenance(address), 1) };
+        wrote == 1
+    }
+
+    /// 256 KiB, 512 KiB, 1 MiB: each test has a size of its own.
+    const CLASSES: [u8; 3] = [3, 4, 5];
+
+    #[test]
+    fn each_stack_has_its_place_and_a_guard() {
+        let mut stacks = supplied(CLASSES[0]);
+        assert!(
+            stacks.is_sorted_by_key(|stack| usize::MAX - stack.top()),
+            "the lowest first"
+        );
+        stacks.extend((0..3).flat_map(|_| supplied(CLASSES[0])));
+        stacks.sort_by_key(Stack::top);
+        for (stack, next) in stacks.iter().zip(stacks.iter().skip(1)) {
+            assert!(stack.top() <= next.limit() - page_bytes());
+        }
+        for stack in &stacks {
+            assert_eq!(stack.size(), 256 << 10);
+            for at in [1, page_bytes()] {
+                assert!(!is_accessible(stack.limit() - at));
+            }
+            assert!(is_accessible(stack.limit()) && is_accessible(stack.top() - 1));
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_is_that_and_nothing_else() {
+        let mut stacks: Vec<_> = (0..4).flat_map(|_| supplied(CLASSES[1])).collect();
+        stacks.sort_by_key(Stack::top);
+        stacks.iter().for_each(touch);
+        // Some neighbours, some that stand alone, in no order.
+        let (mut given, kept): (Vec<_>, Vec<_>) = (0..)
+            .zip(stacks)
+            .partition(|(at, _)| at % 7 < 3 || at % 7 == 5);
+        given.rotate_left(5);
+        let mut given: Vec<_> = given.into_iter().map(|(_, stack)| stack).collect();
+        discard(&mut given);
+        assert!(given.len() > 8 && kept.len() > 8);
+        for stack in &given {
+            assert!(!is_resident(stack));
+            assert!(!is_accessible(stack.limit() - 1), "the guard stays");
+            assert_eq!(touched(stack), 0, "as good as new");
+        }
+        for (_, stack) in &kept {
+            assert_eq!(touched(stack), stack.top());
+        }
+    }
+
+    #[test]
+    fn what_threads_have_left_is_taken_by_the_batch() {
+        const { assert!(CHUNK_STACKS < 40) };
+        let mut stacks = Vec::new();
+        while stacks.len() < 40 {
+            stacks.extend(supplied(CLASSES[2]));
+        }
+        stacks.truncate(40);
+        let tops: Vec<_> = stacks.iter().map(Stack::top).collect();
+        leave(CLASSES[2], stacks);
+        let batch: Vec<_> = supplied(CLASSES[2]).iter().map(Stack::top).collect();
+        assert_eq!(batch, tops[40 - CHUNK_STACKS..]);
+        let rest: Vec<_> = supplied(CLASSES[2]).iter().map(Stack::top).collect();
+        assert_eq!(rest, tops[..40 - CHUNK_STACKS]);
+    }
+}

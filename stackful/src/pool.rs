@@ -119,7 +119,8 @@ impl Pool {
         shelves[stack.class() as usize].free.push(stack);
     }
 
-    fn quiet(&self) -> Option<Duration> {
+    /// As [`quiet`]; `now` is asked only if there is something to give.
+    fn quiet(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         if self.peak.get() <= KEEP {
             return None;
         }
@@ -128,7 +129,7 @@ impl Pool {
             self.until.set(None);
             return None;
         }
-        let now = Instant::now();
+        let now = now();
         let Some(until) = self.until.get() else {
             self.open_window(&mut shelves, now);
             return Some(WINDOW);
@@ -215,7 +216,9 @@ pub(crate) fn put(stack: Stack) {
 #[inline]
 #[must_use]
 pub fn quiet() -> Option<Duration> {
-    POOL.try_with(Pool::quiet).ok().flatten()
+    POOL.try_with(|pool| pool.quiet(Instant::now))
+        .ok()
+        .flatten()
 }
 
 /// Gives the memory of all free stacks of this thread back to the system.
@@ -247,4 +250,126 @@ pub(crate) struct Counts {
 /// What this thread has counted; nothing if it is ending.
 pub(crate) fn counts() -> Counts {
     POOL.try_with(Pool::counts).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arena::tests::{is_resident, touch};
+
+    /// 128 KiB: no other test has these.
+    const CLASS: u8 = 2;
+
+    fn take(pool: &Pool, count: usize) -> Vec<Stack> {
+        let taken = (0..count).map(|_| pool.take(CLASS).expect("there is memory"));
+        taken.inspect(touch).collect()
+    }
+
+    fn put(pool: &Pool, stacks: Vec<Stack>) {
+        stacks.into_iter().for_each(|stack| pool.put(stack));
+    }
+
+    /// Which of the free stacks have memory, in the order of the shelf.
+    fn warm(pool: &Pool) -> Vec<bool> {
+        let shelves = pool.shelves.borrow();
+        shelves[CLASS as usize]
+            .free
+            .iter()
+            .map(is_resident)
+            .collect()
+    }
+
+    fn cold_then_warm(pool: &Pool, cold: usize) -> bool {
+        let warm = warm(pool);
+        warm.iter()
+            .enumerate()
+            .all(|(at, warm)| *warm == (at >= cold))
+    }
+
+    #[test]
+    fn what_was_put_back_last_is_taken_next_and_all_is_counted() {
+        let pool = Pool::new();
+        let mut stacks = take(&pool, 3);
+        let tops: Vec<_> = stacks.iter().map(Stack::top).collect();
+        let fresh = pool.counts().free;
+        let _in_use = stacks.pop();
+        put(&pool, stacks);
+        let counts = pool.counts();
+        assert_eq!((counts.live, counts.peak, counts.free), (1, 3, fresh + 2));
+        assert_eq!(pool.take(CLASS).expect("there are two").top(), tops[1]);
+        assert_eq!((pool.counts().live, pool.counts().peak), (2, 3));
+        assert_eq!(pool.take(CLASS).expect("there is one").top(), tops[0]);
+    }
+
+    #[test]
+    fn what_is_supplied_counts_as_without_memory() {
+        let pool = Pool::new();
+        let _one = take(&pool, 1);
+        let shelf = &pool.shelves.borrow()[CLASS as usize];
+        assert_eq!((shelf.cold, shelf.warm()), (shelf.free.len(), 0));
+    }
+
+    #[test]
+    fn what_nobody_took_for_a_window_is_given_back_but_for_some() {
+        let (pool, begin) = (Pool::new(), Instant::now());
+        let quiet = |windows: f64| pool.quiet(|| begin + WINDOW.mul_f64(windows));
+        let stacks = take(&pool, 3 * KEEP);
+        // Those that came with them.
+        let others = take(&pool, pool.counts().free);
+        assert!(quiet(0.0).is_none(), "none of the free has memory");
+        put(&pool, stacks);
+        put(&pool, others);
+        let all = pool.counts().free;
+        assert!(all > 2 * KEEP);
+
+        assert_eq!(quiet(1.0), Some(WINDOW));
+        assert_eq!(quiet(1.5), Some(WINDOW / 2));
+        let used = take(&pool, KEEP + 10);
+        assert!(cold_then_warm(&pool, 0), "the window is not over");
+        put(&pool, used);
+        assert_eq!(quiet(2.0), Some(WINDOW));
+        assert!(
+            cold_then_warm(&pool, all - KEEP - 10),
+            "the others were used"
+        );
+        assert_eq!(quiet(2.5), Some(WINDOW / 2), "a new window");
+        assert_eq!(quiet(3.0), Some(WINDOW));
+        assert!(cold_then_warm(&pool, all - KEEP), "{:?}", warm(&pool));
+        assert_eq!(quiet(3.5), None, "the rest is kept");
+
+        // A window begins when there is something again.
+        let stacks = take(&pool, all);
+        put(&pool, stacks);
+        assert_eq!(quiet(3.6), Some(WINDOW));
+        assert!(cold_then_warm(&pool, 0));
+        pool.trim();
+        assert!(cold_then_warm(&pool, all));
+        assert_eq!(quiet(5.0), None);
+    }
+
+    #[test]
+    fn many_are_given_back_in_steps() {
+        let (pool, begin) = (Pool::new(), Instant::now());
+        let stacks = take(&pool, 2 * STEP + 2 * KEEP);
+        let others = take(&pool, pool.counts().free);
+        put(&pool, stacks);
+        put(&pool, others);
+        let all = pool.counts().free;
+        assert_eq!(pool.quiet(|| begin), Some(WINDOW));
+        for step in 1..=2 {
+            assert_eq!(pool.quiet(|| begin + WINDOW), Some(PAUSE));
+            assert!(cold_then_warm(&pool, step * STEP));
+        }
+        assert_eq!(pool.quiet(|| begin + WINDOW), Some(WINDOW));
+        assert!(cold_then_warm(&pool, all - KEEP));
+    }
+
+    #[test]
+    fn where_few_were_ever_used_the_clock_is_not_asked() {
+        let pool = Pool::new();
+        let stacks = take(&pool, KEEP);
+        put(&pool, stacks);
+        assert!(pool.quiet(|| unreachable!("the clock")).is_none());
+        assert!(warm(&pool).iter().any(|warm| *warm));
+    }
 }

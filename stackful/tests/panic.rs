@@ -3,11 +3,12 @@
 
 mod common;
 
+use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use camshaft_executor::{block_on, spawn, yield_now};
 use camshaft_stackful::{Builder, Fiber, Generator, census, wait};
-use common::{Drops, in_child, is_child, message};
+use common::{Drops, OnDrop, in_child, is_child, message};
 
 #[test]
 fn a_panic_is_in_the_handle_and_the_runtime_goes_on() {
@@ -46,6 +47,70 @@ fn a_panic_passes_through_nested_fibers() {
         assert_eq!(message(&*error.into_panic()), "from below");
     });
     assert_eq!(drops.count(), 3);
+}
+
+#[test]
+fn a_panic_passes_through_generators_and_may_be_caught_on_the_way() {
+    let drops = Drops::default();
+    let tokens = [drops.token(), drops.token(), drops.token()];
+    let live = census().live;
+    let answer = block_on(Fiber::new(move || {
+        let [first, second, third] = tokens;
+        let _first = first;
+        let outer = Generator::new(move |out| {
+            let _second = second;
+            let inner = Generator::new(move |out| {
+                let _third = third;
+                wait(yield_now());
+                out.give(1);
+                wait(Fiber::new(|| {
+                    wait(yield_now());
+                    panic!("from a fiber below two generators")
+                }));
+            });
+            inner.for_each(|item: u32| out.give(item));
+        });
+        let mut seen = 0;
+        let failed = catch_unwind(AssertUnwindSafe(|| outer.for_each(|item| seen += item)));
+        let failed = message(&*failed.unwrap_err()).to_owned();
+        assert_eq!(drops.count(), 2);
+        // Whoever has caught it may wait, and is unwound by nothing.
+        wait(yield_now());
+        (seen, failed, drops)
+    }));
+    let (seen, failed, drops) = answer;
+    assert_eq!(
+        (seen, &*failed, drops.count()),
+        (1, "from a fiber below two generators", 3)
+    );
+    assert_eq!(census().live, live);
+}
+
+#[test]
+fn a_panic_that_leaves_a_destructor_during_an_unwind_ends_the_process_with_the_reason() {
+    let child = in_child("waits_in_a_destructor");
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(child.status.signal(), Some(6), "as of Rust's rule: {said}");
+    assert!(said.contains("the first"), "{said}");
+    assert!(
+        said.contains("fiber::wait was called while the fiber unwinds"),
+        "{said}"
+    );
+    assert!(said.contains("ask fiber::can_wait() first"), "{said}");
+}
+
+#[test]
+fn waits_in_a_destructor() {
+    if !is_child() {
+        return; // run by the test above
+    }
+    block_on(async {
+        let fiber = spawn(Fiber::new(|| {
+            let _late = OnDrop(|| wait(yield_now()));
+            panic!("the first");
+        }));
+        let _ = fiber.await;
+    });
 }
 
 #[test]
