@@ -3,11 +3,12 @@
 //! A catalog answers with plain data. It is filled as it is asked: opening it makes an index of where things are, and a type is
 //! read when somebody wants it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::containers::Note;
 use crate::image::Image;
 use crate::load::Open;
 use crate::scan::{Index, NameHash};
@@ -38,8 +39,10 @@ pub struct Catalog {
     index: Index,
     types: HashMap<TypeKey, Option<Arc<Type>>>,
     open: HashMap<u32, Open>,
-    pub(crate) states: HashMap<TypeKey, Option<Arc<[State]>>>,
-    pub(crate) polls: HashMap<u64, Option<Site>>,
+    states: HashMap<TypeKey, Option<Arc<[State]>>>,
+    polls: HashMap<u64, Option<Site>>,
+    notes: HashMap<TypeKey, Option<Arc<Note>>>,
+    interesting: HashMap<TypeKey, bool>,
 }
 
 /// Where a coroutine stands while it waits.
@@ -97,6 +100,8 @@ impl Catalog {
             open: HashMap::new(),
             states: HashMap::new(),
             polls: HashMap::new(),
+            notes: HashMap::new(),
+            interesting: HashMap::new(),
         })
     }
 
@@ -182,6 +187,44 @@ impl Catalog {
             .entry(gimli::UnitOffset(place.offset as usize))
             .ok()?;
         open.site(&entry)
+    }
+
+    pub(crate) fn note(&mut self, key: TypeKey) -> Option<Arc<Note>> {
+        if let Some(known) = self.notes.get(&key) {
+            return known.clone();
+        }
+        let note = Note::of(self, key).map(Arc::new);
+        self.notes.insert(key, note.clone());
+        note
+    }
+
+    /// Whether a future may be found in a value of a type, or behind its pointers.
+    pub(crate) fn is_interesting(&mut self, key: TypeKey) -> bool {
+        if let Some(known) = self.interesting.get(&key) {
+            return *known;
+        }
+        // Types refer to each other in circles. If nothing is found from here, nothing is from whatever was seen either.
+        let mut seen = HashSet::from([key]);
+        let mut left = vec![key];
+        while let Some(next) = left.pop() {
+            let found = match self.interesting.get(&next) {
+                Some(known) => *known,
+                None => {
+                    let Some(note) = self.note(next) else {
+                        continue;
+                    };
+                    left.extend(note.leads_to().into_iter().filter(|to| seen.insert(*to)));
+                    note.is_future()
+                }
+            };
+            if found {
+                self.interesting.insert(key, true);
+                return true;
+            }
+        }
+        self.interesting
+            .extend(seen.into_iter().map(|seen| (seen, false)));
+        false
     }
 
     /// The bodies of a coroutine, in any unit.

@@ -9,13 +9,17 @@
 //!                                           │ load, sites
 //!                                           ▼
 //!                                        Catalog          types, vtables, states and their lines: plain data
+//!                                           │ walk <── Memory
+//!                                           ▼
+//!                                         Tree            what a future waits for, as text and JSON
 //! ```
 //!
 //! # Where to begin
 //!
+//! - [`tree_of`]: what a future of this program waits for, with the line of each await, down to the leaves.
 //! - [`layout_of`], [`layout_of_val`]: what a future of this program holds in each state, and why it is as large as it is.
 //! - [`Catalog::open`]: any program. [`Catalog::coroutines`] lists its state machines, [`Catalog::layout`] tells what one holds,
-//!   [`Catalog::states`] where it waits, and [`Catalog::missing`] what the program's files do not tell.
+//!   [`Catalog::states`] where it waits, [`Walker`] walks through its bytes in any [`Memory`], and [`Catalog::missing`] what the program's files do not tell.
 //!
 //! # What is needed
 //!
@@ -25,21 +29,31 @@
 #![deny(unsafe_code)]
 
 mod catalog;
+mod containers;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
+mod inside;
 mod json;
 mod layout;
 mod load;
+#[allow(unsafe_code, reason = "asks the kernel to copy")]
+mod memory;
 mod missing;
+mod names;
 #[allow(unsafe_code, reason = "takes the addresses of vtables")]
 mod program;
 mod scan;
 mod sites;
 mod skim;
+mod tree;
 mod types;
+mod walk;
 
 pub use crate::catalog::{Catalog, Precision, State};
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
+pub use crate::memory::{Memory, OwnMemory, Snapshot};
 pub use crate::missing::Missing;
-pub use crate::program::{layout_of, layout_of_val, with_program};
+pub use crate::program::{layout_of, layout_of_val, load_bias, tree_of, with_program};
+pub use crate::tree::{Node, Standing, Tree};
 pub use crate::types::{Member, Pointer, Scalar, Shape, Site, Type, TypeKey, Variant, Variants};
+pub use crate::walk::Walker;

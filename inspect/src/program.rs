@@ -6,9 +6,12 @@
 
 use std::any::TypeId;
 use std::hint::black_box;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
+use crate::memory::OwnMemory;
+use crate::tree::{Node, Tree};
 use crate::types::TypeKey;
+use crate::walk::Walker;
 use crate::{Catalog, Layout, Missing};
 
 /// What every type is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
@@ -37,28 +40,41 @@ pub(crate) fn anchor_of<T>(value: *const T) -> usize {
     vtable
 }
 
+/// The stack for a walk of the greatest depth, of which only what is used becomes memory.
+const STACK: usize = 64 << 20;
+
 static CATALOG: Mutex<Option<Result<Catalog, Missing>>> = Mutex::new(None);
 
 /// Does something with the catalog of this program, which is made at the first call.
 ///
+/// It is done on a thread of its own, with a stack that is large enough for any walk: the caller may be a fiber.
+///
 /// # Errors
 ///
-/// The reason why the program's file could not be opened.
-pub fn with_program<T>(work: impl FnOnce(&mut Catalog) -> T) -> Result<T, Missing> {
-    let mut slot: MutexGuard<'_, _> = CATALOG.lock().unwrap_or_else(PoisonError::into_inner);
-    let catalog = slot.get_or_insert_with(|| Catalog::open("/proc/self/exe"));
-    match catalog {
-        Ok(catalog) => {
-            let result = work(catalog);
-            catalog.rest();
-            Ok(result)
-        }
-        Err(missing) => Err(missing.clone()),
-    }
+/// The reason why the program's file could not be opened, or a thread could not be had.
+pub fn with_program<T: Send>(work: impl FnOnce(&mut Catalog) -> T + Send) -> Result<T, Missing> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("inspect".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || {
+                let mut slot = CATALOG.lock().unwrap_or_else(PoisonError::into_inner);
+                let catalog = slot.get_or_insert_with(|| Catalog::open("/proc/self/exe"));
+                let catalog = catalog.as_mut().map_err(|missing| missing.clone())?;
+                let result = work(catalog);
+                catalog.rest();
+                Ok(result)
+            })
+            .map_err(|error| Missing::Unreadable(format!("no thread to look from: {error}")))?;
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
-/// How far from where it was linked the program is loaded.
-pub(crate) fn load_bias() -> u64 {
+/// How far from where it was linked this program is loaded, as [`Walker::new`] wants it.
+#[must_use]
+pub fn load_bias() -> u64 {
     extern "C" fn first(
         info: *mut libc::dl_phdr_info,
         _: libc::size_t,
@@ -82,6 +98,43 @@ pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Opti
     // Whatever the debug information says, a type of another size it is not.
     let found = catalog.vtable(address).first().copied()?;
     (catalog.get(found)?.size == size as u64).then_some(found)
+}
+
+/// What a future waits for.
+///
+/// It is looked at and not polled. Without debug information the tree has the name of its type, and says what is missing.
+///
+/// # Examples
+///
+/// ```
+/// use std::pin::pin;
+/// use std::task::{Context, Waker};
+///
+/// async fn outer() {
+///     inner().await;
+/// }
+///
+/// async fn inner() {
+///     std::future::pending::<()>().await;
+/// }
+///
+/// let mut future = pin!(outer());
+/// let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+/// println!("{}", camshaft_inspect::tree_of(&*future));
+/// ```
+pub fn tree_of<F>(future: &F) -> Tree {
+    let anchor = anchor_of(future);
+    let address = std::ptr::from_ref(future).addr() as u64;
+    let root = with_program(|catalog| {
+        let Some(key) = type_of(catalog, anchor, size_of::<F>()) else {
+            let name = std::any::type_name::<F>();
+            return Node::limit(name, unknown(catalog, name).to_string());
+        };
+        Walker::new(catalog, &OwnMemory, load_bias()).walk(key, address)
+    });
+    let root =
+        root.unwrap_or_else(|missing| Node::limit(std::any::type_name::<F>(), missing.to_string()));
+    Tree { root }
 }
 
 /// What a future of type `F` holds in each of its states, and what that costs.

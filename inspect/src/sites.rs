@@ -3,7 +3,8 @@
 //! The compiler notes a line at each state: that of the await. If a macro awaits, it is a line of the macro, which tells nothing
 //! of who used it. The body of the function knows better: it has a variable `__awaitee` for each await, and its line is where the
 //! macro is used. Which state belongs to which variable is told by the type, and among awaits of one type by their order. If
-//! that is not certain, the line of the macro is given, and said to be one.
+//! that is not certain, the line of the macro is given, and said to be one. So it is for macros of the same crate, of whose uses
+//! the compiler notes nothing unless it is told `-C collapse-macro-debuginfo=yes`.
 
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ pub(crate) fn states(catalog: &mut Catalog, key: TypeKey) -> Option<Vec<State>> 
         .iter()
         .any(|state| state.precision != Precision::Exact)
     {
-        recover(catalog, &coroutine.name, &mut states);
+        recover(catalog, &coroutine.name, lines.as_ref(), &mut states);
     }
     Some(states)
 }
@@ -73,25 +74,29 @@ impl Lines {
     }
 
     fn contain(&self, site: Option<&Site>) -> bool {
+        // An attribute that rewrites a function, as that of async-trait, leaves it a line of its head alone for both. What
+        // follows there is the function: a macro stands before its uses, but for one that is exported by its path.
+        let one_line = self.first == self.last;
         site.is_some_and(|site| {
-            site.file == self.file && (self.first..=self.last).contains(&site.line)
+            let within = self.first <= site.line && (site.line <= self.last || one_line);
+            within && site.file == self.file
         })
     }
 }
 
-fn recover(catalog: &mut Catalog, name: &str, states: &mut [State]) {
+fn recover(catalog: &mut Catalog, name: &str, lines: Option<&Lines>, states: &mut [State]) {
     for body in catalog.bodies(name) {
         let awaits = awaits(catalog, body);
         if awaits.is_empty() {
             continue; // the copies of a function that was inlined refer to the one that says everything
         }
-        assign(catalog, &awaits, states);
+        assign(catalog, &awaits, lines, states);
         return;
     }
 }
 
 /// Gives states the lines of the awaits of the same type, if there are as many of one as of the other.
-fn assign(catalog: &mut Catalog, awaits: &[Await], states: &mut [State]) {
+fn assign(catalog: &mut Catalog, awaits: &[Await], lines: Option<&Lines>, states: &mut [State]) {
     let kinds: Vec<_> = awaits
         .iter()
         .map(|one| type_name(catalog, one.of))
@@ -114,13 +119,15 @@ fn assign(catalog: &mut Catalog, awaits: &[Await], states: &mut [State]) {
             let is = |index: &usize| list[*index].as_ref() == Some(kind);
             (0..list.len()).filter(is).collect()
         };
-        let (lines, peers) = (same(&kinds), same(&waiting));
-        if lines.len() != peers.len() {
+        let (candidates, peers) = (same(&kinds), same(&waiting));
+        if candidates.len() != peers.len() {
             continue;
         }
         let place = peers.iter().position(|peer| *peer == index);
-        if let Some(line) = place.and_then(|place| lines.get(place)) {
-            states[index].site = Some(awaits[*line].site.clone());
+        let site = place.and_then(|place| Some(&awaits[*candidates.get(place)?].site));
+        // Of a macro of the same crate the body does not know more.
+        if lines.is_some_and(|lines| lines.contain(site)) {
+            states[index].site = site.cloned();
             states[index].precision = Precision::MacroUse;
         }
     }

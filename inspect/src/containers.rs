@@ -1,0 +1,268 @@
+//! What kind of thing a type is for somebody who looks for futures in it.
+//!
+//! Most types are walked as they are built: members, variants, elements, what a box points to. The few that are known by name
+//! have their elements behind raw pointers, or say by a member which of their bytes are something.
+
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, State};
+use crate::types::{Member, Pointer, Shape, Site, Type, TypeKey};
+
+/// What a walk needs to know of a type, found out once.
+pub(crate) struct Note {
+    pub(crate) of: Arc<Type>,
+    pub(crate) label: Arc<str>,
+    /// Where its `poll` is written: it is a future, or a stream.
+    pub(crate) poll: Option<Site>,
+    pub(crate) nature: Nature,
+}
+
+pub(crate) enum Nature {
+    /// Nothing in it is a future.
+    Opaque,
+    /// A struct whose members are looked at.
+    Members,
+    Coroutine(Arc<[State]>),
+    Enum,
+    Array(TypeKey, u64),
+    /// A pointer to something that its owner alone may poll.
+    Owned(TypeKey),
+    /// A shared reference: closures poll through it, others do not.
+    Shared(TypeKey),
+    /// A trait object: where its two pointers are, and whether the trait is one of futures.
+    Dyn {
+        data: u64,
+        vtable: u64,
+        future: bool,
+    },
+    /// A pointer to many: where it is, where their number is, and what they are.
+    Many {
+        data: u64,
+        length: u64,
+        of: TypeKey,
+        owned: bool,
+    },
+    /// A ring of many: `VecDeque`.
+    Ring {
+        data: u64,
+        capacity: u64,
+        head: u64,
+        length: u64,
+        of: TypeKey,
+    },
+    /// `Rc` or `Arc`: where the pointer is, and what it points to.
+    Counted {
+        pointer: u64,
+        inner: TypeKey,
+    },
+    /// The tasks of a `FuturesUnordered` in a list: where its head is, and where a task has its future and the next task.
+    Unordered {
+        head: u64,
+        task: TypeKey,
+    },
+    /// A map: known to hold something that is not looked into.
+    Map,
+}
+
+impl Note {
+    pub(crate) fn of(catalog: &mut Catalog, key: TypeKey) -> Option<Self> {
+        let of = catalog.get(key)?;
+        let poll = catalog.poll(&of);
+        let nature = nature(catalog, key, &of).unwrap_or(Nature::Opaque);
+        Some(Self {
+            label: crate::names::label(&of.name).into(),
+            poll,
+            nature,
+            of,
+        })
+    }
+
+    /// Whether it is known to be a future: it has a `poll`. One that was inlined wherever it is called has left no trace, so those
+    /// of the standard library are known by name.
+    pub(crate) fn has_poll(&self) -> bool {
+        self.poll.is_some() || self.of.name.starts_with("core::future::")
+    }
+
+    /// Whether it is only a way to something else, which no tree should show.
+    pub(crate) fn is_hidden(&self) -> bool {
+        let hidden = [
+            "core::pin::Pin<",
+            "alloc::boxed::Box<",
+            "&",
+            "core::panic::unwind_safe::AssertUnwindSafe<",
+            "camshaft_executor::builder::",
+            "camshaft_executor::shared::Reporting<",
+        ];
+        hidden.iter().any(|name| self.of.name.starts_with(name))
+    }
+
+    /// Whether it is a future by itself, whatever it holds.
+    pub(crate) fn is_future(&self) -> bool {
+        match self.nature {
+            Nature::Coroutine(_) | Nature::Dyn { .. } => true,
+            _ => self.has_poll() && !self.is_hidden(),
+        }
+    }
+
+    /// The types that it holds, or leads to.
+    pub(crate) fn leads_to(&self) -> Vec<TypeKey> {
+        match (&self.nature, &self.of.shape) {
+            (Nature::Members, _) => self.of.members().iter().map(|member| member.of).collect(),
+            (Nature::Enum, Shape::Enum(variants)) => {
+                variants.list.iter().map(|variant| variant.of).collect()
+            }
+            (Nature::Array(to, _) | Nature::Owned(to) | Nature::Shared(to), _)
+            | (Nature::Many { of: to, .. } | Nature::Ring { of: to, .. }, _)
+            | (Nature::Counted { inner: to, .. } | Nature::Unordered { task: to, .. }, _) => {
+                vec![*to]
+            }
+            (Nature::Map, _) => self.of.parameters.iter().map(|(_, key)| *key).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_closure(&self) -> bool {
+        self.of.name.contains("::{closure_env#")
+            && self.of.short_name().starts_with("{closure_env#")
+    }
+}
+
+fn nature(catalog: &mut Catalog, key: TypeKey, of: &Type) -> Option<Nature> {
+    Some(match &of.shape {
+        Shape::Coroutine(_) => Nature::Coroutine(catalog.states(key)?),
+        Shape::Enum(_) => Nature::Enum,
+        Shape::Array(element, count) => Nature::Array(*element, *count),
+        Shape::Pointer(Pointer::Box | Pointer::Mut, target) => Nature::Owned(*target),
+        Shape::Pointer(Pointer::Shared, target) => Nature::Shared(*target),
+        Shape::Struct(members) => structure(catalog, of, members)?,
+        _ => Nature::Opaque,
+    })
+}
+
+fn structure(catalog: &mut Catalog, of: &Type, members: &[Member]) -> Option<Nature> {
+    let name = &*of.name;
+    if let (Some(data), Some(vtable)) = (of.member("pointer"), of.member("vtable")) {
+        return Some(trait_object(name, data, vtable));
+    }
+    if let (Some(data), Some(length), [_, _]) =
+        (of.member("data_ptr"), of.member("length"), members)
+    {
+        let owned = !name.starts_with('&') || name.starts_with("&mut ");
+        return Some(Nature::Many {
+            of: target(catalog, data.of)?,
+            data: data.offset,
+            length: length.offset,
+            owned: owned && !name.starts_with('*'),
+        });
+    }
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    if starts(&["alloc::vec::Vec<"]) {
+        let buffer = of.member("buf")?;
+        return Some(Nature::Many {
+            data: buffer.offset + first_pointer(catalog, buffer.of, 8)?.0,
+            length: of.member("len")?.offset,
+            of: parameter(of, "T")?,
+            owned: true,
+        });
+    }
+    if starts(&["alloc::collections::vec_deque::VecDeque<"]) {
+        return ring(catalog, of);
+    }
+    if starts(&["alloc::rc::Rc<", "alloc::sync::Arc<"]) {
+        let (pointer, inner) = first_pointer(catalog, of.member("ptr")?.of, 4)?;
+        let pointer = of.member("ptr")?.offset + pointer;
+        return Some(Nature::Counted { pointer, inner });
+    }
+    if name.starts_with("futures_util::stream::futures_unordered::FuturesUnordered<") {
+        let head = of.member("head_all")?;
+        let (offset, task) = first_pointer(catalog, head.of, 4)?;
+        return Some(Nature::Unordered {
+            head: head.offset + offset,
+            task,
+        });
+    }
+    if starts(&[
+        "std::collections::hash::",
+        "hashbrown::",
+        "alloc::collections::btree::",
+    ]) {
+        return Some(Nature::Map);
+    }
+    let blind = [
+        "core::marker::PhantomData<",
+        "alloc::rc::Weak<",
+        "alloc::sync::Weak<",
+    ];
+    Some(if starts(&blind) {
+        Nature::Opaque
+    } else {
+        Nature::Members
+    })
+}
+
+fn trait_object(name: &str, data: &Member, vtable: &Member) -> Nature {
+    let object = name.split_once("dyn ").map_or("", |(_, object)| object);
+    let object = object.trim_start_matches('(');
+    let future = [
+        "core::future::future::Future<",
+        "futures_core::stream::Stream<",
+    ];
+    // A trait of the standard library that is none of futures has none behind it that is polled.
+    let never = ["core::", "alloc::", "std::"];
+    if name.starts_with('*')
+        || never.iter().any(|path| object.starts_with(path)) && !object.starts_with(future[0])
+    {
+        return Nature::Opaque;
+    }
+    Nature::Dyn {
+        data: data.offset,
+        vtable: vtable.offset,
+        future: future.iter().any(|path| object.starts_with(path)),
+    }
+}
+
+fn ring(catalog: &mut Catalog, of: &Type) -> Option<Nature> {
+    let buffer = of.member("buf")?;
+    let inner = catalog.get(buffer.of)?;
+    let inner = inner.member("inner")?.clone();
+    let capacity = catalog.get(inner.of)?.member("cap")?.offset;
+    Some(Nature::Ring {
+        data: buffer.offset + first_pointer(catalog, buffer.of, 8)?.0,
+        capacity: buffer.offset + inner.offset + capacity,
+        head: of.member("head")?.offset,
+        length: of.member("len")?.offset,
+        of: parameter(of, "T")?,
+    })
+}
+
+fn parameter(of: &Type, name: &str) -> Option<TypeKey> {
+    let mut parameters = of.parameters.iter();
+    parameters
+        .find(|(parameter, _)| &**parameter == name)
+        .map(|(_, key)| *key)
+}
+
+/// The type that a pointer points to.
+pub(crate) fn target(catalog: &mut Catalog, pointer: TypeKey) -> Option<TypeKey> {
+    match catalog.get(pointer)?.shape {
+        Shape::Pointer(_, target) => Some(target),
+        _ => None,
+    }
+}
+
+/// The first thin pointer in a struct: where it is, and what it points to.
+pub(crate) fn first_pointer(
+    catalog: &mut Catalog,
+    key: TypeKey,
+    depth: u32,
+) -> Option<(u64, TypeKey)> {
+    let of = catalog.get(key)?;
+    if let Shape::Pointer(_, target) = of.shape {
+        return Some((0, target));
+    }
+    let depth = depth.checked_sub(1)?;
+    of.members().iter().find_map(|member| {
+        let (offset, target) = first_pointer(catalog, member.of, depth)?;
+        Some((member.offset + offset, target))
+    })
+}

@@ -1,0 +1,323 @@
+//! Finds what a future waits for, in its bytes.
+//!
+//! A walk sees a catalog and a memory, and nothing else: it runs no code of the future. A coroutine says by its tag which of its
+//! states it is in, and `__awaitee` in that state is what it waits for. Other variables of a state are not looked at: one that was
+//! moved out is still listed, with whatever bytes it left. Below a coroutine, types are walked as they are built.
+//!
+//! Every walk ends: it visits a bounded number of things, to a bounded depth, and follows no pointer twice to the same type.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, Precision, State};
+use crate::containers::{Nature, Note};
+use crate::load::little;
+use crate::memory::Memory;
+use crate::tree::{Node, Standing};
+use crate::types::{Member, Shape, TypeKey};
+
+/// Futures in one tree.
+const NODES: u32 = 10_000;
+/// Types that are looked at for each of them.
+const STEPS: u32 = 20;
+/// Types within each other.
+const DEPTH: u32 = 1000;
+/// Bytes of a single future.
+pub(crate) const BYTES: u64 = 1 << 24;
+
+/// Walks through the bytes of futures.
+///
+/// The stack must have room for the deepest of them, at most 16 MiB: [`with_program`](crate::with_program) sees to that.
+pub struct Walker<'a> {
+    pub(crate) catalog: &'a mut Catalog,
+    memory: &'a dyn Memory,
+    /// How far from where it was linked the program is loaded.
+    pub(crate) bias: u64,
+    pub(crate) seen: HashSet<(u64, TypeKey)>,
+    /// The most futures in one tree.
+    most: u32,
+    steps: u32,
+    depth: u32,
+    running: bool,
+}
+
+/// A value in memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) key: TypeKey,
+    pub(crate) at: u64,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) way: Way,
+}
+
+/// How a value was come to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Way {
+    /// Whether shared references lead to what is polled: those that a closure captured do.
+    pub(crate) closure: bool,
+    /// Whether it is a future for sure, because it is awaited.
+    pub(crate) awaited: bool,
+}
+
+impl<'a> Walker<'a> {
+    /// Creates a walker through the memory of a program that is loaded so far from where it was linked.
+    pub fn new(catalog: &'a mut Catalog, memory: &'a dyn Memory, bias: u64) -> Self {
+        Self {
+            catalog,
+            memory,
+            bias,
+            seen: HashSet::new(),
+            most: NODES,
+            steps: 0,
+            depth: 0,
+            running: false,
+        }
+    }
+
+    /// Says whether the futures that follow are being polled: their tags then say where they were resumed from.
+    #[must_use]
+    pub fn running(mut self, running: bool) -> Self {
+        self.running = running;
+        self
+    }
+
+    /// Sets about how many futures a tree may have; the rest is said to be left out. It is 10,000 unless set.
+    #[must_use]
+    pub fn most(mut self, futures: u32) -> Self {
+        self.most = futures;
+        self
+    }
+
+    /// The tree of the future at an address.
+    pub fn walk(&mut self, key: TypeKey, address: u64) -> Node {
+        self.seen.clear();
+        (self.steps, self.depth) = (self.most.saturating_mul(STEPS), DEPTH);
+        let mut found = Vec::new();
+        self.follow(
+            key,
+            address,
+            Way {
+                awaited: true,
+                ..Way::default()
+            },
+            &mut found,
+        );
+        let name = |walker: &mut Self| match walker.note(key) {
+            Some(note) => Arc::clone(&note.label),
+            None => "a type that is not described".into(),
+        };
+        match found.len() {
+            1 => found.remove(0),
+            0 => {
+                let mut node = Node::new(Standing::Future(None), name(self));
+                node.site = self.note(key).and_then(|note| note.poll.clone());
+                node
+            }
+            _ => {
+                let mut node = Node::new(Standing::Future(None), name(self));
+                node.children = found;
+                node
+            }
+        }
+    }
+
+    pub(crate) fn note(&mut self, key: TypeKey) -> Option<Arc<Note>> {
+        self.catalog.note(key)
+    }
+
+    /// Follows a pointer to something of a type.
+    pub(crate) fn follow(&mut self, key: TypeKey, address: u64, way: Way, out: &mut Vec<Node>) {
+        if !self.catalog.is_interesting(key) || !self.seen.insert((address, key)) {
+            return;
+        }
+        let Some(note) = self.note(key) else { return };
+        if note.of.size > BYTES {
+            out.push(Node::limit(
+                Arc::clone(&note.label),
+                "it is too large to be looked at",
+            ));
+            return;
+        }
+        let Some(bytes) = self.read(address, note.of.size) else {
+            out.push(Node::limit(
+                Arc::clone(&note.label),
+                "its memory cannot be read",
+            ));
+            return;
+        };
+        self.visit(
+            Place {
+                key,
+                at: address,
+                bytes: &bytes,
+                way,
+            },
+            out,
+        );
+    }
+
+    pub(crate) fn read(&self, address: u64, size: u64) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(size).ok()?];
+        (bytes.is_empty() || self.memory.read(address, &mut bytes)).then_some(bytes)
+    }
+
+    /// Appends the futures that a value is or holds.
+    pub(crate) fn visit(&mut self, place: Place<'_>, out: &mut Vec<Node>) {
+        if !self.catalog.is_interesting(place.key) {
+            return;
+        }
+        let Some(note) = self.note(place.key) else {
+            return;
+        };
+        let size = usize::try_from(note.of.size).unwrap_or(usize::MAX);
+        if place.bytes.len() < size || self.exhausted() {
+            out.push(Node::limit(Arc::clone(&note.label), "no more is looked at"));
+            return;
+        }
+        self.depth -= 1;
+        match &note.nature {
+            Nature::Coroutine(states) => {
+                let node = self.coroutine(&note, states, place);
+                out.push(node);
+            }
+            _ if note.is_hidden() => self.inside(&note, place, out),
+            _ if !note.has_poll() && !place.way.awaited => self.inside(&note, place, out),
+            _ => {
+                let variant = self.variant(&note, place);
+                let mut node = Node::new(Standing::Future(variant), Arc::clone(&note.label));
+                node.site = note.poll.clone();
+                let way = Way {
+                    awaited: false,
+                    ..place.way
+                };
+                self.inside(&note, Place { way, ..place }, &mut node.children);
+                match &mut node.children[..] {
+                    // What is not done is only a way to its future.
+                    [_] if matches!(note.of.short_name(), "MaybeDone" | "TryMaybeDone") => {
+                        out.append(&mut node.children);
+                    }
+                    _ => out.push(node),
+                }
+            }
+        }
+        self.depth += 1;
+    }
+
+    /// Counts down what a walk may do; true when that is over.
+    pub(crate) fn exhausted(&mut self) -> bool {
+        self.steps = self.steps.saturating_sub(1);
+        self.steps == 0 || self.depth == 0
+    }
+
+    fn coroutine(&mut self, note: &Note, states: &[State], place: Place<'_>) -> Node {
+        self.steps = self.steps.saturating_sub(STEPS - 1);
+        let mut node = Node::new(Standing::Unknown, Arc::clone(&note.label));
+        let Shape::Coroutine(variants) = &note.of.shape else {
+            return node;
+        };
+        let tag = variants
+            .tag
+            .and_then(|(offset, size)| number(place.bytes, offset, size));
+        let Some(state) = tag.and_then(|tag| states.iter().find(|state| state.value == tag)) else {
+            let tag = tag.map_or_else(|| "no state".to_owned(), |tag| format!("state {tag}"));
+            node.limit = Some(format!("{tag} is none of its {}", states.len()).into());
+            return node;
+        };
+        node.site.clone_from(&state.site);
+        node.precision = state.precision;
+        node.standing = match state.value {
+            0 => Standing::Unresumed,
+            1 => Standing::Returned,
+            2 => Standing::Panicked,
+            _ if self.running => Standing::Running,
+            _ => Standing::Suspended,
+        };
+        if state.value <= 2 {
+            node.precision = Precision::Exact;
+            return node;
+        }
+        if state.precision == Precision::MacroDefinition {
+            node.limit = range(states).map(Arc::from);
+        }
+        let Some(awaitee) = self.awaitee(state) else {
+            node.limit = Some("what it awaits is not described".into());
+            return node;
+        };
+        if let Some(mut part) = self.part(&awaitee, place) {
+            part.way = Way {
+                awaited: true,
+                closure: false,
+            };
+            self.visit(part, &mut node.children);
+        }
+        if node.children.is_empty()
+            && let Some(leaf) = self.note(awaitee.of)
+        {
+            let mut child = Node::new(Standing::Future(None), Arc::clone(&leaf.label));
+            child.site = leaf.poll.clone();
+            node.children.push(child);
+        }
+        node
+    }
+
+    fn awaitee(&mut self, state: &State) -> Option<Member> {
+        self.catalog.get(state.of)?.member("__awaitee").cloned()
+    }
+
+    /// A member of a value.
+    pub(crate) fn part<'b>(&mut self, member: &Member, place: Place<'b>) -> Option<Place<'b>> {
+        let size = self.catalog.get(member.of)?.size;
+        Some(Place {
+            key: member.of,
+            at: place.at.wrapping_add(member.offset),
+            bytes: slice(place.bytes, member.offset, size)?,
+            way: place.way,
+        })
+    }
+
+    /// The name of the variant that an enum is.
+    fn variant(&mut self, note: &Note, place: Place<'_>) -> Option<Arc<str>> {
+        let Shape::Enum(variants) = &note.of.shape else {
+            return None;
+        };
+        let of = variants.of_value(tag(variants.tag, place.bytes)?)?.of;
+        Some(self.catalog.get(of)?.short_name().into())
+    }
+}
+
+impl std::fmt::Debug for Walker<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Walker")
+            .field("bias", &self.bias)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Between which lines a function is, from where it begins and where it ends.
+fn range(states: &[State]) -> Option<String> {
+    let line = |value| {
+        let state = states.iter().find(|state| state.value == value)?;
+        state.site.as_ref()
+    };
+    let (first, last) = (line(0)?, line(1)?);
+    (first.file == last.file).then(|| format!("used between {first} and line {}", last.line))
+}
+
+pub(crate) fn slice(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    bytes.get(start..start.checked_add(usize::try_from(size).ok()?)?)
+}
+
+pub(crate) fn number(bytes: &[u8], offset: u64, size: u64) -> Option<u128> {
+    slice(bytes, offset, size)
+        .filter(|bytes| bytes.len() <= 16)
+        .map(little)
+}
+
+/// The tag of an enum; one of a single variant has none, and any value means that.
+pub(crate) fn tag(place: Option<(u64, u64)>, bytes: &[u8]) -> Option<u128> {
+    match place {
+        Some((offset, size)) => number(bytes, offset, size),
+        None => Some(0),
+    }
+}
