@@ -13,6 +13,8 @@ pub(crate) mod order;
 #[allow(unsafe_code, reason = "forks")]
 pub(crate) mod process;
 pub(crate) mod room;
+#[allow(unsafe_code, reason = "shares memory between processes")]
+pub(crate) mod shared;
 #[allow(unsafe_code, reason = "maps memory")]
 pub(crate) mod stacks;
 pub(crate) mod switch;

@@ -7,6 +7,7 @@ mod dns;
 mod echo;
 mod life;
 mod load;
+mod runtimes;
 mod switches;
 mod timers;
 
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         channels::EXPERIMENTS,
         counters::EXPERIMENTS,
         timers::EXPERIMENTS,
+        runtimes::EXPERIMENTS,
     ]
     .concat()
 }

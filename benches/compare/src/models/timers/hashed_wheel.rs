@@ -40,7 +40,8 @@ struct Node {
 }
 
 fn list_of(tick: u64) -> usize {
-    tick as usize % LISTS
+    let list = tick % LISTS as u64;
+    usize::try_from(list).expect("fewer lists than addresses")
 }
 
 impl HashedWheel {

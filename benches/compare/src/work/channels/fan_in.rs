@@ -18,7 +18,7 @@ const BATCH: u64 = 64;
 const CASES: &str = "the cases of a select in Go are written down: up to 8 here";
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
-    name: "fan-in",
+    name: "fan_in",
     workload: 9,
     title: "Channels: fan-in with select",
     question: "What does it cost to wait for whichever of several channels is first, and is one channel for all cheaper?",

@@ -15,7 +15,7 @@ use crate::peers::{self, Camshaft, Runtime, with_peers};
 const BATCH: u64 = 64;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
-    name: "ping-pong",
+    name: "ping_pong",
     workload: 9,
     title: "Channels: ping-pong",
     question: "What does it cost to hand a message to somebody who waits for it, and to wait for the answer?",

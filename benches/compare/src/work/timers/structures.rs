@@ -22,7 +22,7 @@ const AXIS: Axis = Axis {
 };
 
 pub(super) const CANCEL: Experiment = Experiment {
-    name: "timer-cancel",
+    name: "timer_cancel",
     workload: 12,
     title: "Timers: armed and cancelled",
     question: "What does a timeout cost that is not hit, by the structure that holds it?",
@@ -92,7 +92,7 @@ pub(super) const CANCEL: Experiment = Experiment {
 };
 
 pub(super) const FIRE: Experiment = Experiment {
-    name: "timer-fire",
+    name: "timer_fire",
     workload: 12,
     title: "Timers: fired",
     question: "What does a timer cost that fires, by the structure that holds it?",
