@@ -65,47 +65,30 @@ pub(crate) fn of(section: &Section) -> Vec<Table> {
 
 fn at_one_point(section: &Section, metrics: &[Metric], at: u64) -> Table {
     let first = metrics[0];
-    let mut head = vec![
-        String::new(),
-        first.label().to_owned(),
-        "p5 – p95".to_owned(),
-        "noise".to_owned(),
-    ];
-    head.extend(
-        section
-            .reference()
-            .map(|row| format!("ratio to {}", row.name)),
-    );
+    let reference = section.reference();
+    let several = section.rounds().is_some_and(|(_, most)| most > 1);
+    let mut head = vec![String::new(), first.label().to_owned()];
+    if several {
+        head.extend(["p5 – p95".to_owned(), "noise".to_owned()]);
+    }
+    head.extend(reference.map(|row| format!("ratio to {}", row.name)));
     head.extend(metrics[1..].iter().map(|metric| metric.label().to_owned()));
-    let rows = section.rows.iter().filter(|row| row.has(first));
-    let lines = rows.map(|row| {
-        let unit = first.unit();
+    let cells = |row: &Row| {
         let figure = row.at(first, at);
-        let of_figure =
-            |show: &dyn Fn(&Figure) -> String| Cell::plain(figure.map(show).unwrap_or_default());
-        let mut cells = vec![
-            of_figure(&|figure| unit.show(figure.summary.median).to_string()),
-            of_figure(&|figure| {
-                format!(
-                    "{} – {}",
-                    unit.show(figure.summary.p5),
-                    unit.show(figure.summary.p95)
-                )
-            }),
-            of_figure(&|figure| noise(figure.noise)),
-        ];
-        if let Some(reference) = section.reference() {
-            cells.push(Cell::plain(
-                ratio(section, row, reference, first, at).unwrap_or_default(),
-            ));
+        let mut cells = vec![median(row, first, at)];
+        if several {
+            cells.push(figure.map_or(String::new(), |figure| range(figure, first)));
+            cells.push(figure.map_or(String::new(), |figure| noise(figure.noise)));
         }
         cells.extend(
-            metrics[1..]
-                .iter()
-                .map(|&metric| Cell::plain(median(row, metric, at))),
+            reference
+                .map(|reference| ratio(section, row, reference, first, at).unwrap_or_default()),
         );
-        line(row, cells)
-    });
+        cells.extend(metrics[1..].iter().map(|&metric| median(row, metric, at)));
+        cells.into_iter().map(Cell::plain).collect()
+    };
+    let rows = section.rows.iter().filter(|row| row.has(first));
+    let lines = rows.map(|row| line(row, cells(row)));
     Table {
         chief: true,
         caption: format!(
@@ -141,7 +124,7 @@ fn over_points(section: &Section, metric: Metric) -> Table {
         Cell {
             value: median(row, metric, at),
             details,
-            hint: range(figure, metric),
+            hint: hint(figure, metric),
         }
     };
     let rows = section.rows.iter().filter(|row| row.has(metric));
@@ -196,13 +179,14 @@ fn short(share: f64) -> String {
 /// From the 5th to the 95th percentile.
 fn range(figure: &Figure, metric: Metric) -> String {
     let (summary, unit) = (figure.summary, metric.unit());
-    match summary.rounds {
+    format!("{} – {}", unit.show(summary.p5), unit.show(summary.p95))
+}
+
+/// The same for a reader who points at a median; one round has no range.
+fn hint(figure: &Figure, metric: Metric) -> String {
+    match figure.summary.rounds {
         1 => String::new(),
-        rounds => format!(
-            "{} – {} in {rounds} rounds",
-            unit.show(summary.p5),
-            unit.show(summary.p95)
-        ),
+        rounds => format!("{} in {rounds} rounds", range(figure, metric)),
     }
 }
 
@@ -338,9 +322,8 @@ mod tests {
         let [table] = &of(&section)[..] else {
             panic!("one")
         };
-        assert_eq!(table.head.len(), 6);
-        assert!(table.lines.iter().all(|line| line.cells.len() == 5));
-        assert_eq!(table.lines[1].cells[2].value, "?");
+        assert_eq!(table.head.len(), 4);
+        assert!(table.lines.iter().all(|line| line.cells.len() == 3));
         // Threads have no figure at all here, so that only their reason is listed.
         assert_eq!(table.lines.len(), 5);
     }

@@ -32,7 +32,7 @@ pub(crate) const NOISE: &str = "The noise of a median (±) is half the width of 
 pub(crate) fn machine(results: &Results) -> Vec<(&'static str, String)> {
     let machine = &results.machine;
     let scale = match results.scale {
-        Scale::Smoke => "smoke: shows that everything works; no figure of it means anything",
+        Scale::Smoke => "smoke",
         Scale::Quick => "quick",
         Scale::Full => "full",
     };
@@ -57,6 +57,12 @@ pub(crate) fn machine(results: &Results) -> Vec<(&'static str, String)> {
 /// What to suspect first, if there is anything.
 pub(crate) fn warnings(results: &Results, sections: &[Section]) -> Vec<String> {
     let mut warnings = Vec::new();
+    if results.scale == Scale::Smoke {
+        warnings.push(
+            "A smoke run shows that everything works; no figure of it means anything.".into(),
+        );
+        return warnings;
+    }
     if results
         .machine
         .versions
