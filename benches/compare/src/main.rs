@@ -189,3 +189,45 @@ fn run(experiment: &str, subject: &str, at: &str, scale: &str) -> anyhow::Result
     // Nothing that a subject still has to say at its end shall delay the next run.
     process::exit(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_a_command_for_every_experiment() {
+        let text = include_str!("../../../docs/comparison.md");
+        let named = |experiment: &Experiment| text.contains(&format!("`{}`", experiment.name));
+        let unnamed: Vec<_> = work::all()
+            .iter()
+            .filter(|experiment| !named(experiment))
+            .map(|experiment| experiment.name)
+            .collect();
+        assert_eq!(
+            unnamed,
+            [] as [&str; 0],
+            "add them to the table of experiments in docs/comparison.md"
+        );
+    }
+
+    #[test]
+    fn an_unknown_experiment_is_told_the_others() {
+        let error = chosen(&["nonsense".to_owned()]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no experiment nonsense: there are ") && error.contains("counters"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_refused_at_once() {
+        let error = format!(
+            "{:#}",
+            make_writable(Path::new("/proc/compare")).unwrap_err()
+        );
+        assert!(
+            error.starts_with("cannot make the folder /proc/compare: "),
+            "{error}"
+        );
+    }
+}
