@@ -79,10 +79,17 @@ pub fn resident_bytes(pid: u32) -> io::Result<u64> {
 
 /// Pins the calling thread, and the threads it will start, to one core. A machine with fewer cores is left alone.
 pub fn pin(core: usize) {
+    pin_to(&[core]);
+}
+
+/// As [`pin`], to any of several cores.
+pub fn pin_to(cores: &[usize]) {
     // SAFETY: a zeroed set is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `core` is far below CPU_SETSIZE.
-    unsafe { libc::CPU_SET(core, &mut set) };
+    for &core in cores {
+        // SAFETY: `core` is far below CPU_SETSIZE.
+        unsafe { libc::CPU_SET(core, &mut set) };
+    }
     // SAFETY: the set outlives the call. A failure leaves the thread where it was.
     unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
 }

@@ -17,12 +17,11 @@ pub(crate) mod process;
 pub(crate) mod work;
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use camshaft::net::TcpStream;
 use camshaft::runtime::{Backend, Builder};
-use camshaft_probe::sys::{self, check};
+use socket2::{Domain, Socket, Type};
 
 use crate::twice::twice;
 
@@ -31,13 +30,28 @@ const BACKLOG: i32 = 4096;
 
 /// Listens on a port of the system's choice. Nagle's algorithm is off for all connections.
 pub(crate) fn listen() -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    // SAFETY: listening again only changes the backlog.
-    check(unsafe { libc::listen(listener.as_raw_fd(), BACKLOG) })?;
-    let on: libc::c_int = 1;
-    let fd = listener.as_raw_fd();
-    sys::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, on)?;
-    Ok(listener)
+    let (_, mut listeners) = listen_together(1)?;
+    listeners
+        .pop()
+        .ok_or_else(|| io::Error::other("no listener was made"))
+}
+
+/// Makes listeners that share a port, among which the kernel deals connections out.
+pub(crate) fn listen_together(count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let mut address: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    let mut listeners = Vec::new();
+    for _ in 0..count {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_port(true)?;
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from(socket);
+        // The first one says which port all others take.
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok((address, listeners))
 }
 
 /// Runs a future on a runtime of ours.
@@ -87,4 +101,25 @@ pub(crate) fn serve_by_fibers<T: Copy + 'static>(
     block_on(backend, async {
         camshaft::fiber::spawn(|| accept::fiber(listener, start)).await?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn listeners_share_a_port_and_its_connections() {
+        let (address, listeners) = listen_together(2).unwrap();
+        let streams: Vec<_> = (0..64).map(|_| TcpStream::connect(address)).collect();
+        assert!(streams.iter().all(Result::is_ok));
+        let accepted = listeners.into_iter().map(|listener| {
+            listener.set_nonblocking(true).unwrap();
+            listener.incoming().map_while(Result::ok).count()
+        });
+        let accepted: Vec<_> = accepted.collect();
+        assert_eq!(accepted.iter().sum::<usize>(), 64);
+        assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
+    }
 }

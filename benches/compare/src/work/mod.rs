@@ -2,6 +2,7 @@
 
 mod accept;
 mod channels;
+mod cores;
 mod counters;
 mod dns;
 mod echo;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         load::EXPERIMENTS,
         channels::EXPERIMENTS,
         counters::EXPERIMENTS,
+        cores::EXPERIMENTS,
         timers::EXPERIMENTS,
         runtimes::EXPERIMENTS,
     ]

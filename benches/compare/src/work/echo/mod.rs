@@ -5,7 +5,7 @@
 
 mod aio;
 mod machine;
-mod servers;
+pub(crate) mod servers;
 
 use std::time::Duration;
 
