@@ -1,6 +1,7 @@
 //! The workloads. A module each, with its experiments, what is expected of them, and the code of every subject.
 
 mod accept;
+mod aio;
 mod channels;
 mod cores;
 mod counters;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         life::EXPERIMENTS,
         accept::EXPERIMENTS,
         echo::EXPERIMENTS,
+        aio::EXPERIMENTS,
         dns::EXPERIMENTS,
         load::EXPERIMENTS,
         channels::EXPERIMENTS,
