@@ -9,6 +9,9 @@
 //!     async fn hello::task(name: String) -> usize     wait!(x) is x.await
 //!           fn hello::fiber(name: String) -> usize    wait!(x) is fiber::wait(x)
 //! ```
+//!
+//! It is for what does I/O, whose futures are those of our runtime; what other models run as well, without I/O, is written
+//! with [`models::written`](crate::models::written).
 
 /// How a task waits.
 macro_rules! await_in_task {
