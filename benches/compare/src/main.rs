@@ -109,7 +109,7 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     }
     make_writable(&options.out)?;
     let results = match &options.report {
-        Some(path) => Results::read(path)?,
+        Some(path) => read(path)?,
         None => measure(options, &experiments)?,
     };
     report::write(&results, &experiments, &options.out)?;
@@ -144,6 +144,18 @@ fn measure(options: &Options, experiments: &[Experiment]) -> anyhow::Result<Resu
     interrupt::listen();
     let results = plan.execute(|results| results.write(&path))?;
     results.write(&path)?;
+    Ok(results)
+}
+
+/// Reads results; those of experiments that are no more can't be shown.
+fn read(path: &Path) -> anyhow::Result<Results> {
+    let results = Results::read(path)?;
+    let all = work::all();
+    for name in results.experiments.keys() {
+        if all.iter().all(|experiment| experiment.name != name) {
+            eprintln!("{name} is left out: this version has no such experiment");
+        }
+    }
     Ok(results)
 }
 
