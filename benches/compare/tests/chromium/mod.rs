@@ -159,7 +159,7 @@ impl Browser {
         let params = &message["params"];
         match message["method"].as_str() {
             Some("Runtime.exceptionThrown" | "Runtime.consoleAPICalled") => {
-                self.complaints.push(params.to_string())
+                self.complaints.push(params.to_string());
             }
             Some("Log.entryAdded") => self.complaints.push(params["entry"]["text"].to_string()),
             Some("Network.requestWillBeSent") => {
