@@ -163,6 +163,18 @@ impl Catalog {
         self.image.symbol(address)
     }
 
+    /// The symbol of a coroutine's body, as the compiler wrote it for people. Where the name of the type says `{impl#0}`, it says
+    /// which type the `impl` is of.
+    pub fn body_symbol(&mut self, of: &Type) -> Option<String> {
+        self.bodies(&of.name).into_iter().find_map(|place| {
+            let open = self.opened(place.unit)?;
+            let at = gimli::UnitOffset(place.offset as usize);
+            let entry = open.unit.entry(at).ok()?;
+            let name = open.text(entry.attr_value(gimli::DW_AT_linkage_name)?)?;
+            Some(format!("{:#}", rustc_demangle::demangle(&name)))
+        })
+    }
+
     /// Where the `poll` of a type is written, if it has one.
     pub fn poll(&mut self, of: &Type) -> Option<Site> {
         let hash = NameHash::of(&of.name);

@@ -197,6 +197,10 @@ impl Image {
             let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
             candidates.push(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug").into());
         }
+        let mut missing = match self.program.symbols().next() {
+            Some(_) => Missing::DebugInfo,
+            None => Missing::Stripped,
+        };
         for candidate in candidates {
             let mut maps = Vec::new();
             let Ok(elf) = open_elf(&candidate, &mut maps) else {
@@ -204,6 +208,7 @@ impl Image {
             };
             // A file of another build would be worse than none.
             if id.is_none() || elf.build_id().ok().flatten() != id {
+                missing = Missing::OtherBuild(candidate.display().to_string());
                 continue;
             }
             if let Ok(Some(dwarf)) = dwarf_of(&elf) {
@@ -211,7 +216,7 @@ impl Image {
                 return Ok(dwarf);
             }
         }
-        Err(Missing::DebugInfo)
+        Err(missing)
     }
 
     /// The package of split units beside a program.

@@ -10,12 +10,16 @@ pub enum Missing {
     Unreadable(String),
     /// The program has no debug information, and no file beside it has.
     DebugInfo,
+    /// The program has neither debug information nor symbols, and no file beside it has.
+    Stripped,
     /// The debug information has lines, but no types.
     Types,
     /// The debug information is compressed.
     Compressed,
     /// The debug information is split, and this file of it is not where it was made.
     SplitFile(String),
+    /// The program's debug information is in a file of its own, and the one at this path was made for another build.
+    OtherBuild(String),
     /// The type is not described, although others are: its crate was built with less debug information, or it is no coroutine.
     Type(String),
 }
@@ -28,6 +32,11 @@ impl fmt::Display for Missing {
                 f,
                 "the program has no debug information, so states and lines are unknown; \
                  set `debug = \"full\"` and `strip = false` in its profile, or keep its `.debug` file beside it"
+            ),
+            Self::Stripped => write!(
+                f,
+                "the program is stripped, so states and lines are unknown; \
+                 set `strip = false` and `debug = \"full\"` in its profile, or keep its `.debug` file beside it"
             ),
             Self::Types => write!(
                 f,
@@ -42,6 +51,11 @@ impl fmt::Display for Missing {
                 f,
                 "the debug information is split, and {name} is not to be found; keep the `.dwp` or `.dwo` files \
                  where they were built, or set `split-debuginfo = \"off\"` in the profile"
+            ),
+            Self::OtherBuild(path) => write!(
+                f,
+                "the debug information in {path} does not belong to this build of the program (their build ids differ); \
+                 keep the file of this build there instead"
             ),
             Self::Type(name) => write!(
                 f,
