@@ -1,0 +1,205 @@
+//! The command `camshaft`: what the futures of any Rust program hold, and why they are as large as they are.
+//!
+//! ```text
+//!   program ── camshaft-inspect ──> Program ──┬── select ── sizes ── words, a table, JSON, a budget
+//!                                   (names)   ├── diff             two programs
+//!                                             └── find ── states   one function (flow: its source)
+//! ```
+//!
+//! It needs the debug information of the program and nothing else: no runtime, no annotations, and it never runs the program.
+
+#![forbid(unsafe_code)]
+
+mod describe;
+mod diff;
+mod find;
+mod flow;
+mod names;
+mod program;
+mod select;
+mod sizes;
+mod states;
+mod terminal;
+mod tokens;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::diff::Diff;
+use crate::program::Program;
+use crate::select::{Order, Selection};
+use crate::states::Diagram;
+use crate::terminal::{Color, Page};
+
+/// A budget is exceeded.
+const OVER_BUDGET: u8 = 1;
+/// As for wrong arguments.
+const FAILED: u8 = 2;
+
+/// Shows the state machines that the compiler makes of `async` code, in any Rust program, whatever its runtime
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    color: Color,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Sizes(Sizes),
+    States(States),
+}
+
+/// How large each `async` fn, block and closure is, what it holds across each await, and what of that is wasted
+///
+/// Sizes are those of `size_of_val`. The program must have debug information: `debug = "full"` in its profile.
+#[derive(clap::Args)]
+struct Sizes {
+    /// The program, such as target/debug/app
+    binary: PathBuf,
+
+    /// What comes first
+    #[arg(long, value_enum, default_value_t = Order::Waste)]
+    sort: Order,
+
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Show at most so many
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<usize>,
+
+    /// Show a line for each, without states
+    #[arg(long)]
+    brief: bool,
+
+    /// Print JSON, with whole names and paths
+    #[arg(long)]
+    json: bool,
+
+    /// Fail with a list if any is larger: a budget, for continuous integration
+    #[arg(long, value_name = "BYTES")]
+    max: Option<u64>,
+
+    /// Compare with this newer program: what has grown or shrunk, what is new or gone
+    #[arg(long, value_name = "NEW", conflicts_with = "max")]
+    diff: Option<PathBuf>,
+}
+
+/// The state diagram of one function: where it waits, what it holds there, and what can follow
+#[derive(clap::Args)]
+struct States {
+    /// The program, such as target/debug/app
+    binary: PathBuf,
+
+    /// The function by the end of its path, such as serve or Server::serve, or by its place: main.rs:12
+    function: String,
+
+    /// In which form
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a terminal.
+    Text,
+    /// For web pages that draw Mermaid.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+    /// A drawing; needs `dot` on PATH.
+    Svg,
+    /// For programs.
+    Json,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let page = Page::new(arguments.color);
+    let done = match arguments.command {
+        Command::Sizes(command) => command.run(page),
+        Command::States(command) => command.run(page),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(FAILED)
+    })
+}
+
+impl Sizes {
+    fn run(&self, mut page: Page) -> Result<ExitCode> {
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let mut program = Program::open(&self.binary)?;
+        self.selection.apply(&mut program)?;
+        if let Some(new) = &self.diff {
+            let mut new = Program::open(new)?;
+            self.selection.apply(&mut new)?;
+            let diff = Diff::of(&program, &new);
+            if self.json {
+                terminal::print(&format!("{:#}\n", diff.to_json()?))?;
+            } else {
+                diff.write(&mut page, limit);
+                terminal::print(&page.text())?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        // A list of what is too large begins with the largest.
+        let order = if self.max.is_some() {
+            Order::Size
+        } else {
+            self.sort
+        };
+        select::sort(&mut program.functions, order);
+        let mut exit = ExitCode::SUCCESS;
+        if let Some(max) = self.max {
+            if sizes::over_budget(&program, max).next().is_some() {
+                exit = ExitCode::from(OVER_BUDGET);
+            }
+            if self.json {
+                program.functions.retain(|one| one.layout.size > max);
+            } else {
+                sizes::budget(&mut page, &program, max, limit);
+            }
+        } else if self.brief && !self.json {
+            sizes::table(&mut page, &program, limit);
+        } else if !self.json {
+            sizes::details(&mut page, &program, limit);
+        }
+        if self.json {
+            let mut value = sizes::to_json(&program, limit)?;
+            value["max"] = json!(self.max);
+            terminal::print(&format!("{value:#}\n"))?;
+        } else {
+            terminal::print(&page.text())?;
+        }
+        Ok(exit)
+    }
+}
+
+impl States {
+    fn run(&self, mut page: Page) -> Result<ExitCode> {
+        let program = Program::open(&self.binary)?;
+        let diagram = Diagram::of(&program, find::find(&program, &self.function)?);
+        let text = match self.format {
+            Format::Text => {
+                states::text(&mut page, &diagram);
+                page.text()
+            }
+            Format::Mermaid => states::mermaid(&diagram),
+            Format::Dot => states::dot(&diagram),
+            Format::Svg => states::svg(&diagram)?,
+            Format::Json => format!("{:#}\n", diagram.to_json()?),
+        };
+        terminal::print(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
