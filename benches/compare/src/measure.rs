@@ -8,6 +8,7 @@
 //! | `resident` | growth of resident memory, an item | |
 //! | `page_tables` | growth of `VmPTE`, an item | |
 //! | `kernel` | growth of kernel memory that the system reports (`Slab`, `KernelStack`), an item | needs a quiet machine |
+//! | `mappings` | growth of the number of mappings, of which a process may have 65,530 | |
 //! | `p50`, `p99` | latencies | in a closed loop: what an open loop would have waited |
 //! | `load` | the share of a core that the load client used | |
 //! | `total` | one piece of work from its beginning to its end | |
@@ -42,6 +43,8 @@ pub(crate) enum Metric {
     Kernel,
     /// All kinds of memory of an item together, bytes.
     Memory,
+    /// Mappings of an item.
+    Mappings,
     /// Median latency, ns.
     P50,
     /// 99th percentile of the latency, ns.
@@ -69,6 +72,7 @@ impl Metric {
             Self::PageTables => "page tables each",
             Self::Kernel => "kernel memory each",
             Self::Memory => "all memory each",
+            Self::Mappings => "mappings each",
             Self::P50 => "median latency",
             Self::P99 => "99th percentile of the latency",
             Self::Load => "cores used by the load client",
@@ -86,7 +90,9 @@ impl Metric {
             Self::Resident | Self::PageTables | Self::Kernel | Self::Memory | Self::Size => {
                 Unit::Bytes
             }
-            Self::Allocations | Self::Load | Self::Polls | Self::Instructions => Unit::Count,
+            Self::Allocations | Self::Mappings | Self::Load | Self::Polls | Self::Instructions => {
+                Unit::Count
+            }
         }
     }
 }

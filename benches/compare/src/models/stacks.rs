@@ -44,6 +44,13 @@ impl Stack {
         self.top.get()
     }
 
+    /// Writes to its first page.
+    pub(crate) fn touch(&self) {
+        let first: *mut u8 = ptr::with_exposed_provenance_mut(self.top() - 1);
+        // SAFETY: the last byte of the stack, which is ours and on which nothing runs.
+        unsafe { first.write_volatile(1) };
+    }
+
     /// The lowest address that may be used.
     pub(crate) fn limit(&self) -> usize {
         self.top() - SIZE

@@ -10,6 +10,7 @@ mod echo;
 mod life;
 mod load;
 mod runtimes;
+mod memory;
 mod switches;
 mod timers;
 
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         switches::EXPERIMENTS,
         life::EXPERIMENTS,
         accept::EXPERIMENTS,
+        memory::EXPERIMENTS,
         echo::EXPERIMENTS,
         aio::EXPERIMENTS,
         dns::EXPERIMENTS,
