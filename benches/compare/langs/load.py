@@ -50,6 +50,28 @@ def run(way, count, function, coroutine, argument):
         raise SystemExit(f"no way {way}")
 
 
+def numbers():
+    n = 0
+    while True:
+        n += 1
+        yield n
+
+
+def generate(alive, milliseconds):
+    """Takes a value of one generator after the other, after one of each."""
+    generators = [numbers() for _ in range(alive)]
+    for generator in generators:
+        next(generator)
+    rounds = max(1, 1000 // alive)
+    start, cpu_start, values = time.monotonic_ns(), cpu(), 0
+    while time.monotonic_ns() - start < milliseconds * 1_000_000:
+        for _ in range(rounds):
+            for generator in generators:
+                next(generator)
+        values += rounds * alive
+    print(values, time.monotonic_ns() - start, cpu() - cpu_start)
+
+
 def cpu():
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return round(sum(usage.ru_utime + usage.ru_stime for usage in usages) * 1e9)
@@ -57,6 +79,9 @@ def cpu():
 
 def main():
     workload, way, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    if workload == "generator":
+        generate(count, int(size))
+        return
     kinds = {
         "sums": (add, add_in_coroutine, lambda: int(size)),
         "sleeps": (time.sleep, asyncio.sleep, lambda: float(size)),

@@ -216,3 +216,26 @@ func fanInMerged(producers int) {
 	})
 	over.Store(true)
 }
+
+// generators takes a value of one goroutine after the other, each through a channel without room.
+func generators(alive int) {
+	values := make([]chan int, alive)
+	for i := range values {
+		out := make(chan int)
+		values[i] = out
+		go func() {
+			for n := 1; ; n++ {
+				out <- n
+			}
+		}()
+	}
+	rounds := (1000 + alive - 1) / alive
+	repeat(func() int {
+		for round := 0; round < rounds; round++ {
+			for _, value := range values {
+				<-value
+			}
+		}
+		return rounds * alive
+	})
+}

@@ -86,6 +86,8 @@ func main() {
 		fanInSelect(at)
 	case "merge":
 		fanInMerged(at)
+	case "generator":
+		generators(at)
 	case "timeouts":
 		timeouts(at)
 	case "alarms":

@@ -6,7 +6,9 @@ mod channels;
 mod cores;
 mod counters;
 mod dns;
+mod depth;
 mod echo;
+mod generators;
 mod life;
 mod load;
 mod runtimes;
@@ -23,6 +25,8 @@ pub(crate) fn all() -> Vec<Experiment> {
         life::EXPERIMENTS,
         accept::EXPERIMENTS,
         memory::EXPERIMENTS,
+        depth::EXPERIMENTS,
+        generators::EXPERIMENTS,
         echo::EXPERIMENTS,
         aio::EXPERIMENTS,
         dns::EXPERIMENTS,
