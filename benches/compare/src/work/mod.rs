@@ -5,14 +5,15 @@ mod aio;
 mod channels;
 mod cores;
 mod counters;
-mod dns;
 mod depth;
+mod dns;
 mod echo;
 mod generators;
 mod life;
 mod load;
-mod runtimes;
 mod memory;
+mod protocol;
+mod runtimes;
 mod switches;
 mod timers;
 
@@ -23,10 +24,9 @@ pub(crate) fn all() -> Vec<Experiment> {
     [
         switches::EXPERIMENTS,
         life::EXPERIMENTS,
-        accept::EXPERIMENTS,
         memory::EXPERIMENTS,
         depth::EXPERIMENTS,
-        generators::EXPERIMENTS,
+        accept::EXPERIMENTS,
         echo::EXPERIMENTS,
         aio::EXPERIMENTS,
         dns::EXPERIMENTS,
@@ -35,6 +35,8 @@ pub(crate) fn all() -> Vec<Experiment> {
         counters::EXPERIMENTS,
         cores::EXPERIMENTS,
         timers::EXPERIMENTS,
+        generators::EXPERIMENTS,
+        protocol::EXPERIMENTS,
         runtimes::EXPERIMENTS,
     ]
     .concat()
