@@ -124,6 +124,7 @@ macro_rules! peer {
 pub(crate) use {may, peer, with_peers};
 
 /// The row of a peer without its feature.
+#[allow(dead_code, reason = "with all features there is none")]
 pub(crate) fn not_built(feature: &str) -> anyhow::Result<Outcome> {
     Ok(Outcome::Skipped(format!(
         "built without the feature {feature}"

@@ -65,10 +65,10 @@ const YIELD: Experiment = Experiment {
     subjects: with_peers![yields;
         Subject::new("tasks", Model::Task, yields::<Camshaft>),
         Subject::new("fibers", Model::Fiber, |setting| {
-            on_fibers::run(move || fiber::yields(setting))
+            on_fibers::run_crowd(setting.at, move || fiber::yields(setting))
         }),
         Subject::new("native fibers", Model::Native, |setting| {
-            on_native::run(move || native::yields(setting))
+            on_native::run_crowd(setting.at, move || native::yields(setting))
         }),
         Subject::new("threads, one core", Model::Thread, |setting| {
             on_threads::run_on_one_core(|| thread::yields(setting))
@@ -120,10 +120,10 @@ const SPAWN: Experiment = Experiment {
     subjects: with_peers![spawns;
         Subject::new("tasks", Model::Task, spawns::<Camshaft>),
         Subject::new("fibers", Model::Fiber, |setting| {
-            on_fibers::run(move || fiber::spawns(setting))
+            on_fibers::run_crowd(setting.at, move || fiber::spawns(setting))
         }),
         Subject::new("native fibers", Model::Native, |setting| {
-            on_native::run(move || native::spawns(setting))
+            on_native::run_crowd(setting.at, move || native::spawns(setting))
         }),
         Subject::new("threads", Model::Thread, |setting| {
             on_threads::run(|| thread::spawns(setting))
@@ -175,10 +175,10 @@ const IDLE: Experiment = Experiment {
     subjects: with_peers![idle;
         Subject::new("tasks", Model::Task, idle::<Camshaft>),
         Subject::new("fibers", Model::Fiber, |setting| {
-            on_fibers::run(move || fiber::idle(setting))
+            on_fibers::run_crowd(setting.at, move || fiber::idle(setting))
         }),
         Subject::new("native fibers", Model::Native, |setting| {
-            on_native::run(move || native::idle(setting))
+            on_native::run_crowd(setting.at, move || native::idle(setting))
         }),
         Subject::new("threads", Model::Thread, |setting| {
             on_threads::run(|| thread::idle(setting))

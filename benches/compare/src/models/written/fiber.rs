@@ -3,6 +3,10 @@
 pub(crate) use super::task::Flag;
 use crate::experiment::Outcome;
 use crate::measure::Sample;
+use crate::models::room;
+
+/// Memory of a fiber that is not deep: a page of its stack, and what is kept of it elsewhere.
+pub(super) const STACK: u64 = 4500;
 pub(crate) use crate::models::channel::{Receiver, Sender, channel, select};
 
 /// Runs a workload on a fiber of a new runtime.
@@ -11,6 +15,17 @@ pub(crate) fn run(work: impl FnOnce() -> Sample + 'static) -> anyhow::Result<Out
     Ok(runtime
         .block_on(async { camshaft::fiber::spawn(work).await })?
         .into())
+}
+
+/// As [`run`], for a workload of so many fibers at once; it is skipped where there is no memory for them.
+pub(crate) fn run_crowd(
+    count: u64,
+    work: impl FnOnce() -> Sample + 'static,
+) -> anyhow::Result<Outcome> {
+    match room::lacks(count, STACK) {
+        Some(lacks) => Ok(lacks),
+        None => run(work),
+    }
 }
 
 macro_rules! wait_in_fiber {

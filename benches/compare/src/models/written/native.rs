@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::fiber::STACK;
 pub(crate) use super::fiber::call;
 pub(crate) use super::task::Flag;
 pub(crate) use super::thread::wait;
@@ -9,6 +10,7 @@ use crate::experiment::Outcome;
 use crate::measure::Sample;
 use crate::models::channel::{self, Wake};
 use crate::models::native::{self, Fiber};
+use crate::models::room;
 
 pub(crate) type Sender<T> = channel::Sender<T, Fiber>;
 pub(crate) type Receiver<T> = channel::Receiver<T, Fiber>;
@@ -62,6 +64,17 @@ pub(crate) fn select<T>(receivers: &[Receiver<T>], turn: &mut usize) -> Option<T
 /// Runs a workload on a fiber of a new scheduler.
 pub(crate) fn run(work: impl FnOnce() -> Sample + 'static) -> anyhow::Result<Outcome> {
     Ok(native::run(Rc::new(native::Nothing), work)?.into())
+}
+
+/// As [`run`], for a workload of so many fibers at once; it is skipped where there is no memory for them.
+pub(crate) fn run_crowd(
+    count: u64,
+    work: impl FnOnce() -> Sample + 'static,
+) -> anyhow::Result<Outcome> {
+    match room::lacks(count, STACK) {
+        Some(lacks) => Ok(lacks),
+        None => run(work),
+    }
 }
 
 macro_rules! start_in_native {

@@ -89,10 +89,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     subjects: with_peers![tasks;
         Subject::new("tasks", Model::Task, tasks::<Camshaft>),
         Subject::new("fibers", Model::Fiber, |setting| {
-            on_fibers::run(move || fiber::ping_pong(setting))
+            on_fibers::run_crowd(2 * setting.at, move || fiber::ping_pong(setting))
         }),
         Subject::new("native fibers", Model::Native, |setting| {
-            on_native::run(move || native::ping_pong(setting))
+            on_native::run_crowd(2 * setting.at, move || native::ping_pong(setting))
         }),
         Subject::new("threads", Model::Thread, |setting| {
             on_threads::run(|| thread::ping_pong(setting))

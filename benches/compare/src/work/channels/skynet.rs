@@ -75,10 +75,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     subjects: with_peers![tasks;
         Subject::new("tasks", Model::Task, tasks::<Camshaft>),
         Subject::new("fibers", Model::Fiber, |setting| {
-            on_fibers::run(move || fiber::skynets(setting))
+            on_fibers::run_crowd(setting.at * 10 / 9, move || fiber::skynets(setting))
         }),
         Subject::new("native fibers", Model::Native, |setting| {
-            on_native::run(move || native::skynets(setting))
+            on_native::run_crowd(setting.at * 10 / 9, move || native::skynets(setting))
         }),
         Subject::new("threads", Model::Thread, |setting| {
             on_threads::run(|| thread::skynets(setting))

@@ -76,10 +76,10 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     subjects: with_peers![tasks;
         Subject::new("tasks", Model::Task, tasks::<Camshaft>),
         Subject::new("fibers", Model::Fiber, |setting| {
-            on_fibers::run(move || fiber::alarms(setting))
+            on_fibers::run_crowd(setting.at, move || fiber::alarms(setting))
         }),
         Subject::new("native fibers", Model::Native, |setting| {
-            on_native::run(move || native::alarms(setting))
+            on_native::run_crowd(setting.at, move || native::alarms(setting))
         }),
         Subject::new("threads", Model::Thread, |setting| {
             on_threads::run(|| thread::alarms(setting))
