@@ -67,6 +67,12 @@ impl ToJson for str {
     }
 }
 
+impl ToJson for std::sync::Arc<str> {
+    fn write(&self, json: &mut Json) {
+        json.string(self);
+    }
+}
+
 impl ToJson for u64 {
     fn write(&self, json: &mut Json) {
         json.text.push_str(&self.to_string());

@@ -45,7 +45,10 @@ pub struct StateLayout {
     pub state: State,
     /// What it holds, the largest first.
     pub holds: Vec<Held>,
-    /// Bytes that something is in, the tag included.
+    /// The names of variables that are held as well, but of which nothing else is known: the compiler describes only one of each
+    /// name, such as of those that two uses of `pin!` make.
+    pub hidden: Vec<Arc<str>>,
+    /// Bytes that something is in, the tag included; more if something is hidden.
     pub used: u64,
     /// Bytes of the coroutine that nothing is in while it is in this state.
     pub unused: u64,
@@ -106,9 +109,18 @@ impl Layout {
         doubled.saturating_add(padding).min(self.size)
     }
 
-    /// Bytes that no state uses: what alignment costs.
+    /// Whether some state holds what the compiler does not describe, so that padding is not known.
+    #[must_use]
+    pub fn has_hidden(&self) -> bool {
+        self.states.iter().any(|state| !state.hidden.is_empty())
+    }
+
+    /// Bytes that no state uses: what alignment costs. None are claimed if something is hidden, which may be in them.
     #[must_use]
     pub fn padding(&self) -> u64 {
+        if self.has_hidden() {
+            return 0;
+        }
         let all = self.states.iter().flat_map(|state| &state.holds);
         let used = covered(all.chain(&self.captured), None);
         let tag = u64::from(!self.states.is_empty());
@@ -136,7 +148,7 @@ pub(crate) fn layout(catalog: &mut Catalog, key: TypeKey) -> Option<Layout> {
     let states = catalog.states(key)?;
     let first = states.iter().find(|state| state.value == 0)?;
     let unresumed = catalog.get(first.of)?;
-    let captured = held(catalog, &unresumed, &BTreeSet::new());
+    let (captured, _) = held(catalog, &unresumed, &BTreeSet::new());
     let places: BTreeSet<_> = captured
         .iter()
         .map(|one| (Arc::clone(&one.name), one.offset))
@@ -144,13 +156,14 @@ pub(crate) fn layout(catalog: &mut Catalog, key: TypeKey) -> Option<Layout> {
     let mut layouts = Vec::new();
     for state in &*states {
         let of = catalog.get(state.of)?;
-        let holds = held(catalog, &of, &places);
+        let (holds, hidden) = held(catalog, &of, &places);
         let used = covered(&holds, variants.tag).min(coroutine.size);
         layouts.push(StateLayout {
             state: state.clone(),
             used,
             unused: coroutine.size - used,
             holds,
+            hidden,
         });
     }
     let end = states.iter().find(|state| state.value == 1);
@@ -167,9 +180,17 @@ pub(crate) fn layout(catalog: &mut Catalog, key: TypeKey) -> Option<Layout> {
     })
 }
 
-/// What is in a state, the largest first. `captured` are the names and places of what was captured.
-fn held(catalog: &mut Catalog, state: &Type, captured: &BTreeSet<(Arc<str>, u64)>) -> Vec<Held> {
-    let mut seen = BTreeSet::new();
+/// What is in a state, the largest first, and what more of the same names. `captured` are the names and places of what was
+/// captured.
+fn held(
+    catalog: &mut Catalog,
+    state: &Type,
+    captured: &BTreeSet<(Arc<str>, u64)>,
+) -> (Vec<Held>, Vec<Arc<str>>) {
+    // All that was captured is listed in every state. Of entries with one name, the compiler gives all the place of the first.
+    let mut seen: BTreeSet<_> = BTreeSet::new();
+    let mut again: BTreeSet<_> = captured.iter().map(|(name, _)| Arc::clone(name)).collect();
+    let mut hidden = Vec::new();
     let mut list = Vec::new();
     for member in state.members() {
         let place = (Arc::clone(&member.name), member.offset);
@@ -179,8 +200,10 @@ fn held(catalog: &mut Catalog, state: &Type, captured: &BTreeSet<(Arc<str>, u64)
             _ if captured.contains(&place) => Role::Captured,
             _ => Role::Local,
         };
-        // The compiler lists a variable that it left in its place twice.
         if !seen.insert(place) {
+            if !again.remove(&member.name) {
+                hidden.push(Arc::clone(&member.name));
+            }
             continue;
         }
         let Some(of) = catalog.get(member.of) else {
@@ -196,7 +219,7 @@ fn held(catalog: &mut Catalog, state: &Type, captured: &BTreeSet<(Arc<str>, u64)
         });
     }
     list.sort_by_key(|held| (std::cmp::Reverse(held.size), held.offset));
-    list
+    (list, hidden)
 }
 
 /// How many bytes something is in. Places may overlap: what was captured keeps its name after its place is used again.
@@ -269,6 +292,9 @@ impl fmt::Display for Layout {
                 } = held;
                 writeln!(f, "  {size:>8} at {offset:<6} {name}: {type_name}{role}")?;
             }
+            for name in &layout.hidden {
+                writeln!(f, "  another {name}, which the compiler does not describe")?;
+            }
         }
         for Doubled {
             name,
@@ -306,7 +332,7 @@ impl ToJson for Layout {
             json.field("file", &self.defined.as_ref().map(|site| &*site.file));
             json.field("line", &self.defined.as_ref().map(|site| site.line));
             json.field("waste", &self.waste());
-            json.field("padding", &self.padding());
+            json.field("padding", &(!self.has_hidden()).then(|| self.padding()));
             json.field("states", &self.states);
             json.field("doubled", &self.doubled);
         });
@@ -331,6 +357,7 @@ impl ToJson for StateLayout {
             json.field("used", &self.used);
             json.field("unused", &self.unused);
             json.field("holds", &self.holds);
+            json.field("hidden", &self.hidden);
         });
     }
 }

@@ -115,6 +115,24 @@ fn an_argument_that_lives_across_an_await_is_stored_twice() {
     assert!(layout.size < 2000 && layout.waste() < 100, "{layout}");
 }
 
+async fn pins_two() {
+    let first = std::pin::pin!([0u8; 100]);
+    let second = std::pin::pin!([0u8; 300]);
+    pending::<()>().await;
+    drop((first, second));
+}
+
+#[test]
+fn what_the_compiler_does_not_describe_is_said_to_be_hidden() {
+    let layout_pinned = layout(&pins_two());
+    let state = &layout_pinned.states[3];
+    let hidden: Vec<_> = state.hidden.iter().map(|name| &**name).collect();
+    assert_eq!(hidden, ["pinned"], "{layout_pinned}");
+    assert!(layout_pinned.has_hidden() && layout_pinned.padding() == 0);
+    assert!(!layout(&keeps_its_argument(Large([0; 1000]))).has_hidden());
+    assert!(!layout(&two_awaits(3)).has_hidden());
+}
+
 #[test]
 fn blocks_and_closures_are_coroutines_too() {
     let text = String::from("a");
