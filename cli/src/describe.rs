@@ -9,7 +9,8 @@ use crate::terminal::{Page, Piece, Weight, count, fit, number};
 /// A row of what is held. What has no name and is of one type makes one row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Row {
-    pub(crate) size: u64,
+    /// None if nobody says.
+    pub(crate) size: Option<u64>,
     pub(crate) name: String,
     pub(crate) of: String,
     pub(crate) captured: bool,
@@ -23,7 +24,7 @@ pub(crate) fn rows(state: &StateLayout, names: &Names) -> Vec<Row> {
             continue;
         }
         let row = Row {
-            size: held.size,
+            size: Some(held.size),
             name: name(held),
             of: names.short(&held.type_name),
             captured: held.role == Role::Captured && state.state.value != 0,
@@ -33,15 +34,38 @@ pub(crate) fn rows(state: &StateLayout, names: &Names) -> Vec<Row> {
             _ => rows.push((row, 1)),
         }
     }
+    let hidden = state.hidden.iter().map(|name| Row {
+        size: None,
+        name: name.to_string(),
+        of: "another of this name, which the compiler does not describe".to_owned(),
+        captured: false,
+    });
     rows.into_iter()
         .map(|(mut row, times)| {
             if times > 1 {
                 row.name = format!("{times} × {}", row.name);
-                row.size *= times;
+                row.size = row.size.map(|size| size * times);
             }
             row
         })
+        .chain(hidden)
         .collect()
+}
+
+impl Row {
+    pub(crate) fn bytes(&self) -> String {
+        self.size.map_or_else(|| "?".to_owned(), number)
+    }
+}
+
+/// How many bytes are used.
+pub(crate) fn used(state: &StateLayout) -> String {
+    let least = if state.hidden.is_empty() {
+        ""
+    } else {
+        "at least "
+    };
+    format!("{least}{} used", number(state.used))
 }
 
 const TEMPORARY: &str = "(temporary)";
@@ -120,7 +144,7 @@ pub(crate) fn state(page: &mut Page, state: &StateLayout, layout: &Layout, names
         place if place.is_empty() => String::new(),
         place => format!(" at {place}"),
     };
-    let used = format!("{} used", number(state.used));
+    let used = used(state);
     page.line(
         &[
             Piece(Weight::Plain, "  "),
@@ -137,7 +161,7 @@ pub(crate) fn held(page: &mut Page, rows: &[Row], margin: &str) {
     let widest = rows.iter().map(|row| row.name.chars().count()).max();
     let room = widest.unwrap_or(0).clamp(8, 24);
     for row in rows {
-        let size = format!("{:>10}  ", number(row.size));
+        let size = format!("{:>10}  ", row.bytes());
         let name = format!("{:<room$}  ", fit(&row.name, room));
         let note = [Piece(Weight::Dim, "captured")];
         page.line(

@@ -32,11 +32,11 @@ pub(crate) fn table(page: &mut Page, program: &Program, limit: usize) {
         let layout = &one.layout;
         let size = format!("{:>10}", number(layout.size));
         let waste = format!("{:>10}", number(layout.waste()));
-        let rest = format!(
-            "{:>9}{:>8}  ",
-            number(layout.padding()),
-            layout.states.len()
-        );
+        let padding = match layout.has_hidden() {
+            true => "?".to_owned(),
+            false => number(layout.padding()),
+        };
+        let rest = format!("{padding:>9}{:>8}  ", layout.states.len());
         let wasteful = layout.waste() * 4 >= layout.size.max(64);
         page.line(
             &[
@@ -133,7 +133,7 @@ pub(crate) fn function(one: &Function) -> Result<Value> {
 
 fn waste(page: &mut Page, one: &Function) {
     let layout = &one.layout;
-    if layout.waste() == 0 {
+    if layout.waste() == 0 && !layout.has_hidden() {
         return;
     }
     let twice: u64 = layout.doubled.iter().map(|doubled| doubled.size).sum();
@@ -146,7 +146,12 @@ fn waste(page: &mut Page, one: &Function) {
             _ => format!("{} {what}", number(*bytes)),
         })
         .collect();
-    let text = format!("  wastes {}: {}", number(layout.waste()), parts.join(", "));
+    let parts = match (parts.is_empty(), layout.has_hidden()) {
+        (_, false) => format!(": {}", parts.join(", ")),
+        (true, true) => ", and padding, which is not known".to_owned(),
+        (false, true) => format!(": {}, and padding, which is not known", parts.join(", ")),
+    };
+    let text = format!("  wastes {}{parts}", number(layout.waste()));
     page.line(&[Piece(Weight::Warn, &text)], &[]);
 }
 

@@ -119,7 +119,7 @@ async fn pins_two() {
     let first = std::pin::pin!([0u8; 100]);
     let second = std::pin::pin!([0u8; 300]);
     pending::<()>().await;
-    drop((first, second));
+    std::hint::black_box((first, second));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 use super::{Diagram, Vertex};
-use crate::describe::is_over;
-use crate::terminal::{count, fit, number};
+use crate::describe::{is_over, used};
+use crate::terminal::{count, fit};
 
 /// Characters of a type that are shown; more make a box too wide to be of use.
 const TYPE_WIDTH: usize = 48;
@@ -96,9 +96,9 @@ fn inside(one: &Vertex<'_>) -> String {
         place => format!(" at {}", escape(place)),
     };
     let mut rows = format!(
-        "<tr><td><b>{}</b>{place}<br/>{} used</td></tr>",
+        "<tr><td><b>{}</b>{place}<br/>{}</td></tr>",
         one.name,
-        number(one.state.used)
+        used(one.state)
     );
     let list: Vec<_> = one
         .rows
@@ -107,7 +107,7 @@ fn inside(one: &Vertex<'_>) -> String {
             let name = escape(&row.name);
             format!(
                 "{} <b>{name}</b> {}",
-                number(row.size),
+                row.bytes(),
                 escape(&fit(&row.of, TYPE_WIDTH))
             )
         })

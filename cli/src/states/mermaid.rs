@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::Diagram;
 use crate::describe::is_over;
-use crate::terminal::number;
 
 pub(crate) fn mermaid(diagram: &Diagram<'_>) -> String {
     let mut text = String::from("stateDiagram-v2\n");
@@ -24,7 +23,7 @@ pub(crate) fn mermaid(diagram: &Diagram<'_>) -> String {
             escape(&format!("{}{place}", one.name))
         );
         for row in &one.rows {
-            let row = format!("{} {}: {}", number(row.size), row.name, row.of);
+            let row = format!("{} {}: {}", row.bytes(), row.name, row.of);
             let _ = writeln!(text, "    s{index} : {}", escape(&row));
         }
     }

@@ -1,8 +1,8 @@
 //! The diagram in a terminal.
 
 use super::Diagram;
-use crate::describe::{held, is_over};
-use crate::terminal::{Page, Piece, Weight, number};
+use crate::describe::{held, is_over, used};
+use crate::terminal::{Page, Piece, Weight};
 
 pub(crate) fn text(page: &mut Page, diagram: &Diagram<'_>) {
     crate::describe::head(page, diagram.function);
@@ -11,7 +11,7 @@ pub(crate) fn text(page: &mut Page, diagram: &Diagram<'_>) {
         if is_over(one.state) {
             continue; // they are the ends, and hold nothing
         }
-        let (mark, used) = ("● ", format!("{} used", number(one.state.used)));
+        let (mark, used) = ("● ", used(one.state));
         let place = match &*one.place {
             "" => String::new(),
             place => format!(" at {place}"),
