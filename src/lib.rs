@@ -30,6 +30,10 @@
     feature = "stackful",
     doc = "| [`fiber`] | tasks with a stack of their own, which wait in the middle of any function |"
 )]
+#![cfg_attr(
+    feature = "inspect",
+    doc = "| [`inspect`] | what tasks wait for, line by line, and what futures hold |"
+)]
 //!
 //! # Owned buffers
 //!
@@ -64,6 +68,8 @@ pub mod compat;
 mod driver;
 #[cfg(feature = "stackful")]
 pub mod fiber;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 pub mod runtime;
 pub mod time;
 

@@ -71,6 +71,9 @@ pub(crate) struct Local {
     pub(crate) closing: Cell<bool>,
     /// The slot of the root future, kept for good.
     root: Cell<*const Header>,
+    /// The root future itself, while there is one.
+    #[cfg(feature = "inspect")]
+    pub(crate) root_future: Cell<Option<crate::look::Root>>,
     /// Which of the bundle's executors this is.
     pub(crate) epoch: Cell<u64>,
     /// The process, counted in forks, that the executor was made in.
@@ -341,6 +344,8 @@ impl Bundle {
             wakes_remote: Cell::new(0),
             closing: Cell::new(false),
             root: Cell::new(ptr::null()),
+            #[cfg(feature = "inspect")]
+            root_future: Cell::new(None),
             epoch: Cell::new(0),
             generation: Cell::new(0),
             group: RefCell::new(None),

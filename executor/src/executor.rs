@@ -122,6 +122,11 @@ impl<P: Park> Executor<P> {
         Handle::new(self.home.bundle(), self.epoch)
     }
 
+    #[cfg(feature = "inspect")]
+    pub(crate) fn home(&self) -> Home {
+        self.home
+    }
+
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -160,6 +165,11 @@ impl<P: Park> Executor<P> {
         let _entered = Entered::new(self);
         let mut future = pin!(future); // dropped before `_entered`, so that its drop may still spawn
         let home = self.home;
+        #[cfg(feature = "inspect")]
+        home.root_future.set(Some(crate::look::Root {
+            address: ptr::from_ref(&*future).addr(),
+            kind: crate::look::kind::<F>,
+        }));
         let root = home.root();
         let waker = waker_of(root);
         let mut context = Context::from_waker(&waker);
@@ -332,6 +342,8 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.0.running.set(ptr::null());
+        #[cfg(feature = "inspect")]
+        self.0.root_future.set(None);
         self.0.bundle().shared.remote.unparked();
         if !self.0.is_forked() {
             fence(Ordering::SeqCst);

@@ -56,6 +56,12 @@ mod id;
 #[allow(unsafe_code, reason = "takes results out of slots")]
 mod join;
 mod join_set;
+#[cfg(feature = "inspect")]
+#[allow(
+    unsafe_code,
+    reason = "reads headers of slots, and the address of a vtable"
+)]
+pub mod look;
 #[allow(unsafe_code, reason = "sends the addresses of slots")]
 mod mailbox;
 mod park;

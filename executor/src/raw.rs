@@ -47,6 +47,9 @@ pub(crate) struct VTable {
     drop_output: unsafe fn(*const Header),
     /// The name of a task that is LIVE. HOME.
     pub(crate) name: unsafe fn(*const Header) -> Option<String>,
+    /// What the body's type is.
+    #[cfg(feature = "inspect")]
+    pub(crate) kind: fn() -> crate::look::Kind,
 }
 
 struct TableFor<F>(F);
@@ -57,6 +60,8 @@ impl<F: Job> TableFor<F> {
         cancel: cancel::<F>,
         drop_output: drop_output::<F::Output>,
         name: name::<F>,
+        #[cfg(feature = "inspect")]
+        kind: crate::look::kind::<F>,
     };
 }
 

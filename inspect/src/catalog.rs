@@ -191,6 +191,13 @@ impl Catalog {
         self.open = HashMap::new();
     }
 
+    /// Whether a type with the same name has a `poll`, for whatever it is generic over.
+    pub(crate) fn is_family(&self, of: &Type) -> bool {
+        let family = of.name.split('<').next().unwrap_or_default();
+        let hash = NameHash::of(family);
+        self.index.families.binary_search(&hash).is_ok()
+    }
+
     fn find_poll(&mut self, hash: u64) -> Option<Site> {
         let place = range(&self.index.polls, hash).first().copied()?;
         let open = self.opened(place.unit)?;

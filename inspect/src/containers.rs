@@ -14,6 +14,8 @@ pub(crate) struct Note {
     pub(crate) label: Arc<str>,
     /// Where its `poll` is written: it is a future, or a stream.
     pub(crate) poll: Option<Site>,
+    /// Whether a type with the same name, generic over something else, has a `poll`.
+    family: bool,
     pub(crate) nature: Nature,
 }
 
@@ -71,6 +73,7 @@ impl Note {
         let nature = nature(catalog, key, &of).unwrap_or(Nature::Opaque);
         Some(Self {
             label: crate::names::label(&of.name).into(),
+            family: catalog.is_family(&of),
             poll,
             nature,
             of,
@@ -81,6 +84,12 @@ impl Note {
     /// of the standard library are known by name.
     pub(crate) fn has_poll(&self) -> bool {
         self.poll.is_some() || self.of.name.starts_with("core::future::")
+    }
+
+    /// Whether it is likely to be a future, if a future is in it: its `poll` may have been inlined, and that of others like it
+    /// was not.
+    pub(crate) fn may_wrap(&self) -> bool {
+        self.family && matches!(self.nature, Nature::Members | Nature::Enum)
     }
 
     /// Whether it is only a way to something else, which no tree should show.

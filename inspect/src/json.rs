@@ -73,6 +73,12 @@ impl ToJson for std::sync::Arc<str> {
     }
 }
 
+impl ToJson for String {
+    fn write(&self, json: &mut Json) {
+        json.string(self);
+    }
+}
+
 impl ToJson for u64 {
     fn write(&self, json: &mut Json) {
         json.text.push_str(&self.to_string());

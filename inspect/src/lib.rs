@@ -30,11 +30,14 @@
 
 mod catalog;
 mod containers;
+mod dump;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
 mod inside;
 mod json;
 mod layout;
+#[allow(unsafe_code, reason = "asks about descriptors by number")]
+mod leaves;
 mod load;
 #[allow(unsafe_code, reason = "asks the kernel to copy")]
 mod memory;
@@ -50,10 +53,11 @@ mod types;
 mod walk;
 
 pub use crate::catalog::{Catalog, Precision, State};
+pub use crate::dump::{Activity, Dump, Sight, TaskTree, dump};
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::memory::{Memory, OwnMemory, Snapshot};
 pub use crate::missing::Missing;
-pub use crate::program::{layout_of, layout_of_val, load_bias, tree_of, with_program};
+pub use crate::program::{layout_of, layout_of_val, load_bias, monotonic, tree_of, with_program};
 pub use crate::tree::{Node, Standing, Tree};
 pub use crate::types::{Member, Pointer, Scalar, Shape, Site, Type, TypeKey, Variant, Variants};
 pub use crate::walk::Walker;

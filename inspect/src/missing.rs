@@ -24,6 +24,18 @@ pub enum Missing {
     Type(String),
 }
 
+impl Missing {
+    /// What to say at each task, if the whole is said once.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::Type(_) => {
+                "nothing describes this type; build its crate with `debug = \"full\"`".to_owned()
+            }
+            _ => "its state is not known".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -7,6 +7,7 @@
 use std::any::TypeId;
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::memory::OwnMemory;
 use crate::tree::{Node, Tree};
@@ -92,6 +93,19 @@ pub fn load_bias() -> u64 {
     bias
 }
 
+/// What `CLOCK_MONOTONIC` shows: the clock of `std::time::Instant`.
+#[must_use]
+pub fn monotonic() -> Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: it is given room for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// The type that an anchor names.
 pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Option<TypeKey> {
     let address = (anchor as u64).wrapping_sub(load_bias());
@@ -130,7 +144,9 @@ pub fn tree_of<F>(future: &F) -> Tree {
             let name = std::any::type_name::<F>();
             return Node::limit(name, unknown(catalog, name).to_string());
         };
-        Walker::new(catalog, &OwnMemory, load_bias()).walk(key, address)
+        Walker::new(catalog, &OwnMemory, load_bias())
+            .here(monotonic())
+            .walk(key, address)
     });
     let root =
         root.unwrap_or_else(|missing| Node::limit(std::any::type_name::<F>(), missing.to_string()));

@@ -27,6 +27,8 @@ pub(crate) struct Index {
     pub(crate) bodies: Vec<(u64, TypeKey)>,
     /// By the hash of the name of the future.
     pub(crate) polls: Vec<(u64, TypeKey)>,
+    /// The hashes of those names without what they are generic over.
+    pub(crate) families: Vec<u64>,
     /// Whether any unit describes types.
     pub(crate) has_types: bool,
 }
@@ -48,6 +50,8 @@ impl Index {
             list.sort_unstable_by_key(|(key, place)| (*key, place.unit, place.offset));
             list.shrink_to_fit();
         }
+        index.families.sort_unstable();
+        index.families.dedup();
         index.coroutines.dedup_by_key(|(hash, _)| *hash);
         index.coroutines.shrink_to_fit();
         index
@@ -165,6 +169,9 @@ impl Scan<'_> {
         let mut hash = NameHash::default();
         hash.whole(target);
         self.index.polls.push((hash.finish(), place));
+        let mut hash = NameHash::default();
+        hash.whole(family(target));
+        self.index.families.push(hash.finish());
         Some(())
     }
 
@@ -225,6 +232,11 @@ pub(crate) fn resolve(image: &Image, from: u32, value: AttributeValue<Slice>) ->
 /// Whether this is what the compiler calls the state machine of an `async` function, block or closure.
 pub(crate) fn is_coroutine(name: &[u8]) -> bool {
     name.starts_with(b"{async_") && contains(name, b"_env#")
+}
+
+/// A name without what it is generic over.
+fn family(name: &[u8]) -> &[u8] {
+    name.split(|byte| *byte == b'<').next().unwrap_or_default()
 }
 
 fn is_body(name: &[u8]) -> bool {

@@ -114,20 +114,19 @@ impl Node {
     }
 }
 
-/// Groups nodes that are alike, in the order in which the first of each group comes.
-pub(crate) fn fold<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Vec<&'a Node>> {
-    let mut groups: Vec<Vec<&Node>> = Vec::new();
-    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
-    for node in nodes {
-        let candidates = places.entry(node.likeness()).or_default();
-        match candidates
-            .iter()
-            .find(|place| groups[**place][0].is_like(node))
-        {
-            Some(place) => groups[*place].push(node),
+/// Groups nodes that are alike, by their places, in the order in which the first of each group comes.
+pub(crate) fn fold<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Vec<usize>> {
+    let nodes: Vec<_> = nodes.collect();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (place, node) in nodes.iter().enumerate() {
+        let candidates = known.entry(node.likeness()).or_default();
+        let like = |group: &&usize| nodes[groups[**group][0]].is_like(node);
+        match candidates.iter().find(like) {
+            Some(group) => groups[*group].push(place),
             None => {
                 candidates.push(groups.len());
-                groups.push(vec![node]);
+                groups.push(vec![place]);
             }
         }
     }
@@ -146,7 +145,15 @@ pub(crate) fn draw(f: &mut fmt::Formatter<'_>, group: &[&Node], margin: &str) ->
     details(f, group)?;
     writeln!(f)?;
     let groups: Vec<Vec<&Node>> = match group {
-        [node] => fold(node.children.iter()),
+        [node] => fold(node.children.iter())
+            .into_iter()
+            .map(|places| {
+                places
+                    .into_iter()
+                    .map(|place| &node.children[place])
+                    .collect()
+            })
+            .collect(),
         // The branches of those that are alike are alike, so each is drawn with its counterparts.
         [first, ..] => (0..first.children.len())
             .map(|place| group.iter().map(|node| &node.children[place]).collect())

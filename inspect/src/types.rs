@@ -1,7 +1,7 @@
 //! What a catalog says of a type: plain data, without a trace of where it was read.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Names a type in its catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,9 +174,16 @@ impl Site {
         {
             return inside;
         }
-        file
+        let here = HERE.get_or_init(|| {
+            let here = std::env::current_dir().unwrap_or_default();
+            format!("{}/", here.display())
+        });
+        file.strip_prefix(&**here).unwrap_or(file)
     }
 }
+
+/// The working directory when the first path was shown.
+static HERE: OnceLock<String> = OnceLock::new();
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::catalog::{Catalog, Precision, State};
 use crate::containers::{Nature, Note};
@@ -39,6 +40,10 @@ pub struct Walker<'a> {
     steps: u32,
     depth: u32,
     running: bool,
+    /// Whether descriptors are those of this process.
+    pub(crate) own: bool,
+    /// The present moment of `CLOCK_MONOTONIC`.
+    pub(crate) now: Duration,
 }
 
 /// A value in memory.
@@ -71,6 +76,8 @@ impl<'a> Walker<'a> {
             steps: 0,
             depth: 0,
             running: false,
+            own: false,
+            now: Duration::ZERO,
         }
     }
 
@@ -78,6 +85,14 @@ impl<'a> Walker<'a> {
     #[must_use]
     pub fn running(mut self, running: bool) -> Self {
         self.running = running;
+        self
+    }
+
+    /// Says that the memory is that of this process, and what `CLOCK_MONOTONIC` shows: leaves then tell of their descriptors and how
+    /// much time is left.
+    #[must_use]
+    pub fn here(mut self, now: Duration) -> Self {
+        (self.own, self.now) = (true, now);
         self
     }
 
@@ -181,8 +196,11 @@ impl<'a> Walker<'a> {
                 out.push(node);
             }
             _ if note.is_hidden() => self.inside(&note, place, out),
-            _ if !note.has_poll() && !place.way.awaited => self.inside(&note, place, out),
+            _ if !note.has_poll() && !place.way.awaited && !note.may_wrap() => {
+                self.inside(&note, place, out);
+            }
             _ => {
+                let certain = note.has_poll() || place.way.awaited;
                 let variant = self.variant(&note, place);
                 let mut node = Node::new(Standing::Future(variant), Arc::clone(&note.label));
                 node.site = note.poll.clone();
@@ -191,7 +209,11 @@ impl<'a> Walker<'a> {
                     ..place.way
                 };
                 self.inside(&note, Place { way, ..place }, &mut node.children);
+                if node.children.is_empty() {
+                    node.detail = self.detail(&note, place).map(Arc::from);
+                }
                 match &mut node.children[..] {
+                    [] if !certain => {}
                     // What is not done is only a way to its future.
                     [_] if matches!(note.of.short_name(), "MaybeDone" | "TryMaybeDone") => {
                         out.append(&mut node.children);

@@ -59,6 +59,10 @@ pub struct Builder {
     paused_clock: bool,
     timer_slack: Duration,
     name: Option<String>,
+    #[cfg(feature = "inspect")]
+    dump_on_panic: bool,
+    #[cfg(feature = "inspect")]
+    dump_on_signal: bool,
 }
 
 impl Builder {
@@ -115,6 +119,23 @@ impl Builder {
         self
     }
 
+    /// Prints what all tasks wait for to standard error when a panic leaves [`Runtime::block_on`].
+    #[cfg(feature = "inspect")]
+    pub fn dump_on_panic(mut self, dump: bool) -> Self {
+        self.dump_on_panic = dump;
+        self
+    }
+
+    /// Prints what all tasks wait for to standard error whenever the process gets the signal `SIGUSR1`.
+    ///
+    /// A task of the runtime waits for the signal, so the dump is made when it has its turn, inside of
+    /// [`Runtime::block_on`]. A task that computes for long and never waits keeps it from that.
+    #[cfg(feature = "inspect")]
+    pub fn dump_on_signal(mut self, dump: bool) -> Self {
+        self.dump_on_signal = dump;
+        self
+    }
+
     /// Builds the runtime on this thread.
     ///
     /// # Errors
@@ -138,14 +159,21 @@ impl Builder {
             self.spin,
             self.timer_slack,
         );
-        Ok(Runtime {
+        let runtime = Runtime {
             executor: match self.name {
                 Some(name) => Executor::with_name(park, name),
                 None => Executor::new(park),
             },
             ran: Cell::default(),
             running: Cell::default(),
-        })
+            #[cfg(feature = "inspect")]
+            dump_on_panic: self.dump_on_panic,
+        };
+        #[cfg(feature = "inspect")]
+        if self.dump_on_signal {
+            runtime.dump_on(camshaft_io::signal::SignalKind::user_defined1())?;
+        }
+        Ok(runtime)
     }
 }
 

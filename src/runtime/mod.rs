@@ -37,6 +37,8 @@ pub struct Runtime {
     /// The time spent in `block_on` before the current run.
     ran: Cell<std::time::Duration>,
     running: Cell<Option<Instant>>,
+    #[cfg(feature = "inspect")]
+    dump_on_panic: bool,
 }
 
 impl Runtime {
@@ -52,6 +54,8 @@ impl Runtime {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = self.enter();
         let _running = Running::new(self);
+        #[cfg(feature = "inspect")]
+        let _dump = DumpOnPanic(self);
         let output = self.executor.block_on(future);
         self.park().driver().settle();
         output
@@ -110,6 +114,26 @@ impl Runtime {
         self.park().driver().report()
     }
 
+    /// Tells what all tasks wait for, without polling them. Inside of a task, that one is shown as running.
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn dump(&self) -> crate::inspect::Dump {
+        let _context = self.enter();
+        crate::inspect::of(self.executor.tasks())
+    }
+
+    /// Spawns the task that prints a dump at each signal of a kind.
+    #[cfg(feature = "inspect")]
+    fn dump_on(&self, kind: camshaft_io::signal::SignalKind) -> std::io::Result<()> {
+        let mut signals = camshaft_io::signal::signal(kind)?;
+        self.spawn(async move {
+            while signals.recv().await.is_some() {
+                crate::inspect::print("a signal asks for a dump", &crate::inspect::dump());
+            }
+        });
+        Ok(())
+    }
+
     fn park(&self) -> &Loop {
         self.executor.park()
     }
@@ -145,6 +169,19 @@ impl fmt::Debug for Runtime {
             .field("backend", &self.backend())
             .field("metrics", &self.metrics())
             .finish()
+    }
+}
+
+/// Prints a dump when a panic passes by.
+#[cfg(feature = "inspect")]
+struct DumpOnPanic<'a>(&'a Runtime);
+
+#[cfg(feature = "inspect")]
+impl Drop for DumpOnPanic<'_> {
+    fn drop(&mut self) {
+        if self.0.dump_on_panic && std::thread::panicking() {
+            crate::inspect::print("the runtime ends with a panic", &self.0.dump());
+        }
     }
 }
 

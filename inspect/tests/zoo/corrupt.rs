@@ -1,9 +1,10 @@
 //! Images of futures with bytes changed: whatever is told of them, nothing may crash or last.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use camshaft_inspect::{Memory, OwnMemory, Snapshot, Walker, layout_of, with_program};
+use camshaft_inspect::{Memory, OwnMemory, Snapshot, Walker, layout_of, load_bias, with_program};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::common::poll;
@@ -77,26 +78,26 @@ fn ten_thousand_changed_futures_are_walked_through() {
     let key = layout_of_pinned(&future).key;
     let mut image = vec![0; size_of_val(&*future)];
     assert!(OwnMemory.read(address, &mut image));
-    let mut numbers = Numbers(0x5eed);
-    let mut trees = std::collections::HashSet::new();
-    for _ in 0..10_000 {
-        let mut bytes = image.clone();
-        change(&mut bytes, &mut numbers);
-        let mut memory = Snapshot::new();
-        memory.insert(address, bytes);
-        let memory = Changed(memory, AtomicU32::new(0));
-        let node = with_program(|catalog| {
-            let bias = camshaft_inspect::load_bias();
-            Walker::new(catalog, &memory, bias)
-                .most(100)
-                .walk(key, address)
-        });
-        trees.insert(node.expect("the program can be read").to_string());
-        assert!(
-            memory.1.load(Ordering::Relaxed) < 1_000_000,
-            "a walk must end"
-        );
-    }
+    let trees = with_program(|catalog| {
+        let mut numbers = Numbers(0x5eed);
+        let mut trees = HashSet::new();
+        for _ in 0..10_000 {
+            let mut bytes = image.clone();
+            change(&mut bytes, &mut numbers);
+            let mut memory = Snapshot::new();
+            memory.insert(address, bytes);
+            let memory = Changed(memory, AtomicU32::new(0));
+            let mut walker = Walker::new(catalog, &memory, load_bias()).most(100);
+            let node = walker.walk(key, address);
+            trees.insert(format!("{:?}", node.standing) + &node.to_string());
+            assert!(
+                memory.1.load(Ordering::Relaxed) < 100_000,
+                "a walk must end"
+            );
+        }
+        trees
+    });
+    let trees = trees.expect("the program can be read");
     // Otherwise the changes would change nothing.
     assert!(trees.len() > 3, "{trees:?}");
 }

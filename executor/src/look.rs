@@ -1,0 +1,163 @@
+//! Looking at tasks from outside: where their futures are, and of what type.
+//!
+//! A debugger, or a program that reads its own debug information, knows a type by the address of a vtable: the compiler
+//! describes those that a cast makes at run time. So the table of functions of a task's type has one more with the feature
+//! `inspect`, which makes such a cast. Tasks themselves carry nothing for it, and nobody calls it until somebody looks.
+
+use std::any::{TypeId, type_name};
+use std::hint::black_box;
+use std::sync::atomic::Ordering;
+
+use crate::bundle::{self, Home};
+use crate::header::{HEADER_BYTES, Header, run, state};
+use crate::{Executor, Id, Park};
+
+/// A task, as it stands in memory.
+///
+/// What is at its address is the future of the task, or a wrapper of it, until the executor runs again.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Task {
+    /// The task's id; none for the root future of `block_on`.
+    pub id: Option<Id>,
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// Where its future is.
+    pub address: usize,
+    /// Of what type that is.
+    pub kind: Kind,
+    /// What it is doing.
+    pub activity: Activity,
+}
+
+/// The type of a future.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Kind {
+    /// The address of a vtable that the compiler made for this type.
+    pub vtable: usize,
+    /// The size in bytes.
+    pub size: usize,
+    /// What [`type_name`] says.
+    pub name: &'static str,
+}
+
+/// What a task is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Activity {
+    /// It is being polled.
+    Running,
+    /// It is to be polled.
+    Ready,
+    /// Nobody has woken it since it was polled.
+    Waiting,
+}
+
+/// What every type is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
+trait Anchor {
+    #[expect(dead_code, reason = "it makes vtables differ")]
+    fn identity(&self) -> TypeId
+    where
+        Self: 'static;
+}
+
+impl<T> Anchor for T {
+    fn identity(&self) -> TypeId
+    where
+        Self: 'static,
+    {
+        TypeId::of::<T>()
+    }
+}
+
+/// Describes a type, at run time.
+#[inline(never)]
+pub(crate) fn kind<T>() -> Kind {
+    let nowhere: *const dyn Anchor = black_box(std::ptr::null::<T>());
+    // SAFETY: a wide pointer to a trait object is two words: the data, and the vtable.
+    let [_, vtable]: [usize; 2] = unsafe { std::mem::transmute(nowhere) };
+    Kind {
+        vtable,
+        size: size_of::<T>(),
+        name: type_name::<T>(),
+    }
+}
+
+/// The root future of a `block_on`.
+#[derive(Clone, Copy)]
+pub(crate) struct Root {
+    pub(crate) address: usize,
+    pub(crate) kind: fn() -> Kind,
+}
+
+/// The tasks of the executor that the thread is running, the root future first, then by id; none outside of an executor.
+///
+/// Nothing is polled. It may be called inside of a task, which then is the one that is running.
+#[must_use]
+pub fn tasks() -> Option<Vec<Task>> {
+    bundle::current().map(of)
+}
+
+impl<P: Park> Executor<P> {
+    /// The tasks, and the root future first if [`block_on`](Self::block_on) runs one, as [`tasks`].
+    #[must_use]
+    pub fn tasks(&self) -> Vec<Task> {
+        of(self.home())
+    }
+}
+
+/// The number that an id displays as.
+#[must_use]
+pub fn number(id: Id) -> u64 {
+    id.raw()
+}
+
+fn of(home: Home) -> Vec<Task> {
+    let running = home.running.get();
+    let mut tasks = Vec::new();
+    if let Some(root) = home.root_future.get() {
+        // SAFETY: STABLE.
+        let ready = unsafe { &*home.root() }.run.get() == run::QUEUED;
+        tasks.push(Task {
+            id: None,
+            name: None,
+            address: root.address,
+            kind: (root.kind)(),
+            activity: match (ready, running.is_null()) {
+                (true, _) => Activity::Ready,
+                (false, true) => Activity::Running,
+                (false, false) => Activity::Waiting,
+            },
+        });
+    }
+    let first = tasks.len();
+    home.slots.for_each(|slot| {
+        tasks.extend(task(slot, running));
+        true
+    });
+    tasks[first..].sort_unstable_by_key(|task| task.id.map(Id::raw));
+    tasks
+}
+
+fn task(slot: *const Header, running: *const Header) -> Option<Task> {
+    // SAFETY: STABLE.
+    let header = unsafe { &*slot };
+    if header.state.load(Ordering::Relaxed) != state::LIVE {
+        return None;
+    }
+    let table = header.vtable.get()?;
+    // SAFETY: HOME, LIVE.
+    let name = unsafe { (table.name)(slot) };
+    Some(Task {
+        id: Some(Id::from_raw(header.id.load(Ordering::Relaxed))),
+        name,
+        address: slot.addr() + HEADER_BYTES,
+        kind: (table.kind)(),
+        activity: match header.run.get() {
+            _ if std::ptr::eq(slot, running) => Activity::Running,
+            run::QUEUED | run::MARKED => Activity::Ready,
+            _ => Activity::Waiting,
+        },
+    })
+}

@@ -1,0 +1,170 @@
+//! What a leaf waits for, where that can be read from it.
+//!
+//! The futures of this runtime are known by name: a sleep has its deadline, a join handle the id of its task. Anything that leads
+//! to a descriptor is said to wait on it, and of a descriptor of this process the kernel tells whose it is.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::containers::{Nature, Note};
+use crate::load::little;
+use crate::types::{Scalar, Shape, TypeKey};
+use crate::walk::{Place, Walker, number, slice};
+
+/// How many types are looked at for a descriptor.
+const LOOKS: u32 = 200;
+
+/// What lies deeper is not a leaf's own.
+const DEPTH: u32 = 12;
+
+/// A deadline that is farther than this was meant to be never.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl Walker<'_> {
+    /// What a leaf waits for; nothing if it is not known.
+    pub(crate) fn detail(&mut self, note: &Note, place: Place<'_>) -> Option<String> {
+        let name = &*note.of.name;
+        if name.starts_with("camshaft::time::sleep::Sleep") {
+            return self.sleep(place);
+        }
+        if name.starts_with("camshaft_executor::join::JoinHandle<") {
+            let id = note.of.member("id")?;
+            let id = number(place.bytes, id.offset, 8)?;
+            return Some(format!("waits for task {id}"));
+        }
+        if name.starts_with("camshaft_stackful::fiber::Fiber<") {
+            return Some(
+                "a fiber, whose calls are on a stack of its own and are not shown".to_owned(),
+            );
+        }
+        if name.starts_with("camshaft_io::") {
+            let mut left = LOOKS;
+            let descriptor = self.descriptor(place, DEPTH, &mut left)?;
+            return Some(match self.own {
+                true => describe(descriptor),
+                false => format!("fd {descriptor}"),
+            });
+        }
+        None
+    }
+
+    fn sleep(&mut self, place: Place<'_>) -> Option<String> {
+        let deadline = self.catalog.get(place.key)?.member("deadline")?.clone();
+        let (seconds, _) = self.scalar(deadline.of, "tv_sec", DEPTH)?;
+        let (nanos, _) = self.scalar(deadline.of, "tv_nsec", DEPTH)?;
+        let seconds = number(place.bytes, deadline.offset + seconds, 8)?;
+        let nanos = number(place.bytes, deadline.offset + nanos, 4)?;
+        let until = Duration::new(u64::try_from(seconds).ok()?, 0)
+            .checked_add(Duration::from_nanos(u64::try_from(nanos).ok()?))?;
+        Some(match until.checked_sub(self.now) {
+            Some(left) if left > NEVER => "waits for ever".to_owned(),
+            Some(left) => format!("{left:.1?} left"),
+            None => format!("due for {:.1?}", self.now - until),
+        })
+    }
+
+    /// Where a number with a name is in a type, and how large it is.
+    fn scalar(&mut self, key: TypeKey, name: &str, depth: u32) -> Option<(u64, u64)> {
+        let of = self.catalog.get(key)?;
+        let depth = depth.checked_sub(1)?;
+        of.members().iter().find_map(|member| {
+            let (offset, size) = match &*member.name == name {
+                true => (0, self.catalog.get(member.of)?.size),
+                false => self.scalar(member.of, name, depth)?,
+            };
+            Some((member.offset + offset, size))
+        })
+    }
+
+    /// The first descriptor that a value owns or shares.
+    fn descriptor(&mut self, place: Place<'_>, depth: u32, left: &mut u32) -> Option<RawFd> {
+        let depth = depth.checked_sub(1)?;
+        *left = left.checked_sub(1)?;
+        let note = self.note(place.key)?;
+        let place = Place {
+            bytes: slice(place.bytes, 0, note.of.size)?,
+            ..place
+        };
+        if &*note.of.name == "std::os::fd::owned::OwnedFd" {
+            return RawFd::try_from(number(place.bytes, 0, 4)?).ok();
+        }
+        match (&note.nature, &note.of.shape) {
+            (Nature::Enum, Shape::Enum(variants)) => {
+                let tag = crate::walk::tag(variants.tag, place.bytes)?;
+                let key = variants.of_value(tag)?.of;
+                self.descriptor(Place { key, ..place }, depth, left)
+            }
+            (Nature::Owned(to) | Nature::Shared(to), _) => {
+                let at = u64::try_from(number(place.bytes, 0, 8)?).ok()?;
+                self.descriptor_at(*to, at, depth, left)
+            }
+            (Nature::Counted { pointer, inner }, _) => {
+                let at = u64::try_from(number(place.bytes, *pointer, 8)?).ok()?;
+                self.descriptor_at(*inner, at, depth, left)
+            }
+            (Nature::Members, _) => note.of.members().iter().find_map(|member| {
+                let part = self.part(member, place)?;
+                // `fd` of a request that is in flight.
+                let of = self.catalog.get(member.of)?;
+                if &*member.name == "fd" && matches!(of.shape, Shape::Scalar(Scalar::Signed)) {
+                    let number = u32::try_from(little(part.bytes)).ok()?;
+                    return RawFd::try_from(number).ok();
+                }
+                self.descriptor(part, depth, left)
+            }),
+            _ => None,
+        }
+    }
+
+    fn descriptor_at(
+        &mut self,
+        key: TypeKey,
+        at: u64,
+        depth: u32,
+        left: &mut u32,
+    ) -> Option<RawFd> {
+        let size = self.catalog.get(key)?.size;
+        let bytes = self.read(at, size.min(1 << 16))?;
+        let place = Place {
+            key,
+            at,
+            bytes: &bytes,
+            way: crate::walk::Way::default(),
+        };
+        self.descriptor(place, depth, left)
+    }
+}
+
+/// Whose descriptor it is, as far as the kernel tells.
+fn describe(descriptor: RawFd) -> String {
+    let said = format!("fd {descriptor}");
+    if let Some(peer) = peer(descriptor) {
+        return format!("{said}, {peer}");
+    }
+    match std::fs::read_link(format!("/proc/self/fd/{descriptor}")) {
+        Ok(path) => format!("{said}, {}", path.display()),
+        Err(_) => format!("{said}, which is closed"),
+    }
+}
+
+fn peer(descriptor: RawFd) -> Option<String> {
+    if descriptor < 0 {
+        return None;
+    }
+    // SAFETY: it is only asked about before this function ends. If it was closed meanwhile, the kernel says so, or speaks of
+    // another descriptor with the same number, as it would to anybody.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let copy = borrowed.try_clone_to_owned().ok()?;
+    let socket = std::net::TcpStream::from(copy);
+    if let Ok(peer) = socket.peer_addr() {
+        return Some(format!("peer {peer}"));
+    }
+    if let Ok(local) = socket.local_addr() {
+        return Some(format!("bound to {local}"));
+    }
+    let socket = UnixStream::from(std::os::fd::OwnedFd::from(socket));
+    let address = socket.peer_addr().ok()?;
+    let path = address.as_pathname()?;
+    Some(format!("peer {}", path.display()))
+}
