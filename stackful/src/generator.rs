@@ -111,6 +111,8 @@ impl<T> Give<T> {
     ///
     /// Anywhere but in the generator's own function: in another fiber that it runs, or in a future that it polls. And while
     /// the function unwinds.
+    // Always: as `wait`.
+    #[inline(always)]
     #[track_caller]
     pub fn give(&self, value: T) {
         let Some(frame) = frame::current().filter(|frame| ptr::eq(*frame, self.frame)) else {
@@ -127,6 +129,7 @@ impl<T> Give<T> {
         }
     }
 
+    #[inline]
     fn put(&self, came: Came<T>) {
         // SAFETY: ON STACK (see `crate::frame`): only what runs on that stack has a `Give`.
         let out = unsafe { &*self.frame }.out().cast::<Came<T>>();
