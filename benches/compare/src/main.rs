@@ -27,11 +27,6 @@ mod experiment;
 mod interrupt;
 mod langs;
 mod measure;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the workloads that use all of it come one by one"
-)]
 mod models;
 mod net;
 mod peers;

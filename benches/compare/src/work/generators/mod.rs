@@ -113,7 +113,11 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         title: "A recursive generator: the towers of Hanoi",
         question: "Does it depend on the recursion?",
         operation: "a move, with its share of making and ending the generator",
-        axis: HEIGHTS,
+        axis: Axis {
+            smoke: &[8],
+            quick: &[1, 16],
+            ..HEIGHTS
+        },
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
