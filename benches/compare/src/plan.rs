@@ -7,7 +7,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -164,9 +164,7 @@ impl Job {
         let mut child = command.spawn().context("no child process can be started")?;
         let answer = answer(&mut child);
         end(&mut child);
-        let status = child
-            .wait()
-            .context("the child process cannot be awaited")?;
+        let status = reap(&mut child);
         let line = match answer {
             Answer::Line(line) => line,
             Answer::Interrupted => return Ok(None),
@@ -178,9 +176,14 @@ impl Job {
         if let Ok(outcome) = serde_json::from_str(&line) {
             return Ok(Some(outcome));
         }
-        let why = child.stderr.take().map(complaint).unwrap_or_default();
+        // The pipe of a child that is stuck stays open.
+        let stderr = child.stderr.take().filter(|_| status.is_some());
+        let why = stderr.map(complaint).unwrap_or_default();
         Ok(Some(Outcome::Failed(if why.is_empty() {
-            status.to_string()
+            status.map_or_else(
+                || "it cannot be ended".to_owned(),
+                |status| status.to_string(),
+            )
         } else {
             why
         })))
@@ -228,6 +231,19 @@ fn end(child: &mut Child) {
     };
     // SAFETY: no memory is passed. The child leads a group of its own, and has not been awaited, so the number is still its.
     unsafe { libc::kill(-group, libc::SIGKILL) };
+}
+
+/// Awaits a child that was told to end. One that is stuck in the kernel is left there: the others shall not wait for it.
+fn reap(child: &mut Child) -> Option<ExitStatus> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        // An error would mean that somebody else has awaited it.
+        if let Some(status) = child.try_wait().ok()? {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    None
 }
 
 /// Why a child failed: its first complaint; the heading of a panic comes before its message.

@@ -1,7 +1,7 @@
 //! Medians, spreads, and what is too small to be a finding.
 //!
-//! The **noise** of a median is half the width of an interval that holds the true one with 99 % confidence. It is computed on
-//! logarithms, because costs scatter by factors, and told as a share of the median: 0.05 is a factor of 1.05 up or down.
+//! The **noise** of a median is half the width of an interval that holds the true one with 99 % confidence. It is computed
+//! on logarithms, because costs scatter by factors, and told as a share of the median: 0.05 is a factor of 1.05 up or down.
 //!
 //! - From eight rounds on, the interval lies between two of the sorted rounds. The true median has as many of them on its
 //!   left as a tossed coin shows heads, whatever their distribution: 4th to 17th of 20.

@@ -5,8 +5,8 @@
 
 use crate::experiment::Model;
 use crate::report::crossover::{self, Crossing};
+use crate::report::numbers::{about, number, times};
 use crate::report::section::{Ratio, Row, Section};
-use crate::report::verdict::{about, number, times};
 
 /// A difference that is too small to choose by, even where it can be measured.
 pub(crate) const TIE: f64 = 0.05;
@@ -200,7 +200,7 @@ mod tests {
         let section = fixture::section(3);
         let crossings = crossover::of_models(&section);
         assert_eq!(
-            crossing(&section, &crossings[1]),
+            crossing(&section, &crossings[0]),
             "task is cheaper up to about 100 live tasks, fiber beyond (measured at 1 and 1 k)"
         );
     }

@@ -75,7 +75,10 @@ fn at_a_glance(page: &mut String, sections: &[Section]) {
         return;
     }
     page.push_str("<section id=\"glance\">\n<h2>At a glance</h2>\n");
-    page.push_str("<p>The cheapest stackless row beside the cheapest stackful one, at each point. Within 5&nbsp;% or the noise they tie.</p>\n");
+    page.push_str(
+        "<p>The cheapest stackless row beside the cheapest stackful one, at each point. ",
+    );
+    page.push_str("Within 5&nbsp;% or the noise they tie.</p>\n");
     page.push_str("<div class=\"glance\">\n");
     for winner in Winner::ALL {
         let mut of_winner = glances

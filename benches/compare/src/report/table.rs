@@ -3,8 +3,8 @@
 use crate::experiment::Model;
 use crate::measure::Metric;
 use crate::report::control::{self, Pair};
+use crate::report::numbers::{self, number, times};
 use crate::report::section::{Figure, Ratio, Row, Section};
-use crate::report::verdict::{self, number, times};
 
 /// A table.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ fn hint(figure: &Figure, metric: Metric) -> String {
 }
 
 fn noise(noise: Option<f64>) -> String {
-    noise.map_or_else(|| "?".to_owned(), verdict::noise)
+    noise.map_or_else(|| "?".to_owned(), numbers::noise)
 }
 
 fn absent(row: &Row, at: u64) -> Cell {

@@ -6,9 +6,9 @@ use crate::report::section::Section;
 use crate::results::Results;
 
 /// What the comparison is.
-pub(crate) const WHAT: &str = "Tasks without a stack of their own beside fibers with one, on the same executor, ring, timers \
-    and channels; and around them threads, processes, bare event loops, other runtimes and other languages. Every figure is a \
-    cost: less is better.";
+pub(crate) const WHAT: &str = "Tasks without a stack of their own beside fibers with one, on the same executor, ring, timers and channels; and \
+    around them threads, processes, bare event loops, other runtimes and other languages. Every figure is a cost: \
+    less is better.";
 
 /// How it is kept fair, in short.
 pub(crate) const RULES: [&str; 6] = [
@@ -21,12 +21,13 @@ pub(crate) const RULES: [&str; 6] = [
 ];
 
 /// How noise is computed.
-pub(crate) const NOISE: &str = "The noise of a median (±) is half the width of the interval that holds the true one with 99 % \
-    confidence, computed on logarithms: ± 5 % is a factor of 1.05 up or down, and ×÷ 4 a factor of four. From eight rounds on, it \
-    is the interval between two of the sorted rounds, whatever their distribution; with fewer it comes from Student's t, and the \
-    variance of so few rounds is averaged with what is usual among the rows of the same point. It is never stated below 1 %, for \
-    where code happens to lie makes a difference that rounds don't show. The noise of a ratio is the root of the sum of both \
-    squares, and never less than what the two control rows differ by at that point. A difference within the noise is none.";
+pub(crate) const NOISE: &str = "The noise of a median (±) is half the width of the interval that holds the true one with 99 % confidence, \
+    computed on logarithms: ± 5 % is a factor of 1.05 up or down, and ×÷ 4 a factor of four. From eight rounds on, \
+    it is the interval between two of the sorted rounds, whatever their distribution; with fewer it comes from \
+    Student's t, and the variance of so few rounds is averaged with what is usual among the rows of the same point. \
+    It is never stated below 1 %, for where code happens to lie makes a difference that rounds don't show. The noise \
+    of a ratio is the root of the sum of both squares, and never less than what the two control rows differ by at \
+    that point. A difference within the noise is none.";
 
 /// Where, when and how: a name and a value a line.
 pub(crate) fn machine(results: &Results) -> Vec<(&'static str, String)> {

@@ -3,8 +3,8 @@
 use super::scale::{Scale, apart};
 use super::{Drawing, width_of};
 use crate::measure::Metric;
+use crate::report::numbers::number;
 use crate::report::section::Section;
-use crate::report::verdict::number;
 
 /// The room of the curves.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@ use super::axes::{self, Frame};
 use super::scale::{self, Scale};
 use super::{Drawing, Size, dash, title, width_of};
 use crate::report::crossover::{self, Crossing};
+use crate::report::numbers::about;
 use crate::report::section::{Row, Section};
-use crate::report::verdict::about;
 
 /// The distance between two names.
 const LEADING: f64 = 17.0;
@@ -190,7 +190,7 @@ mod tests {
         let section = fixture::section(3);
         let rows: Vec<&Row> = section.rows.iter().collect();
         let drawing = draw(&section, &rows, Size::Wide);
-        assert_eq!(drawing.body.matches("class=\"crossing\"").count(), 2);
+        assert_eq!(drawing.body.matches("class=\"crossing\"").count(), 1);
         assert!(drawing.body.contains(">≈ 100</text>"));
     }
 

@@ -12,9 +12,9 @@ mod scale;
 use std::fmt::Write;
 
 use crate::experiment::Model;
+use crate::report::numbers::{noise, number};
 use crate::report::page::escape;
 use crate::report::section::{Figure, Row, Section};
-use crate::report::verdict::{noise, number};
 
 /// The colours and lines of charts, for the page and for files of their own.
 pub(crate) const STYLE: &str = include_str!("chart.css");
