@@ -25,6 +25,8 @@ const LISTENER: usize = usize::MAX;
 pub enum Registration {
     /// Told of every change, once.
     Edge,
+    /// As `Edge`; and all replies are sent at the end of a turn, as a loop on a ring sends them.
+    EdgeSendLate,
     /// Told for as long as there is something.
     Level,
     /// Told once, and registered anew after that.
@@ -40,7 +42,7 @@ impl Registration {
             libc::EPOLLIN | libc::EPOLLRDHUP
         };
         match self {
-            Self::Edge => EDGES,
+            Self::Edge | Self::EdgeSendLate => EDGES,
             Self::Level => what,
             Self::OneShot => what | libc::EPOLLONESHOT,
         }
@@ -57,6 +59,7 @@ pub fn serve(
     let mut server = Server {
         buffer: vec![0; service.buffer],
         unsent: Vec::new(),
+        late: Vec::new(),
         once: service.once,
         registration,
         poller: Poller::new()?,
@@ -76,6 +79,7 @@ pub fn serve(
                 }
             }
         }
+        server.send_late()?;
     }
 }
 
@@ -83,6 +87,8 @@ struct Server<W> {
     buffer: Vec<u8>,
     /// By descriptor: bytes that the socket had no room for.
     unsent: Vec<Vec<u8>>,
+    /// Whose replies are to be sent at the end of the turn, and whether there may be more to read.
+    late: Vec<(RawFd, bool)>,
     once: bool,
     registration: Registration,
     poller: Poller,
@@ -128,6 +134,20 @@ impl<W: Work> Server<W> {
         }
     }
 
+    /// Sends the replies of a turn, and those to what is read on the way.
+    fn send_late(&mut self) -> io::Result<()> {
+        while let Some((fd, more)) = self.late.pop() {
+            let unsent = &mut self.unsent[usize::try_from(fd).map_err(io::Error::other)?];
+            // Whoever can't be sent to is told of at its next turn.
+            let sent = send(fd, unsent).ok().flatten().unwrap_or(0);
+            unsent.drain(..sent);
+            if more && unsent.is_empty() {
+                self.turn(fd, true, false);
+            }
+        }
+        Ok(())
+    }
+
     fn register(&self, fd: RawFd, place: usize, new: bool, waited: bool) -> io::Result<()> {
         let waits = !self.unsent[place].is_empty();
         let interest = self.registration.interest(waits);
@@ -135,7 +155,7 @@ impl<W: Work> Server<W> {
             _ if new => self.poller.add(fd, interest, place),
             Registration::OneShot => self.poller.change(fd, interest, place),
             Registration::Level if waits != waited => self.poller.change(fd, interest, place),
-            Registration::Level | Registration::Edge => Ok(()),
+            Registration::Level | Registration::Edge | Registration::EdgeSendLate => Ok(()),
         }
     }
 
@@ -153,6 +173,11 @@ impl<W: Work> Server<W> {
                 return Ok(After::Closed);
             }
             (self.work)(&self.buffer[..count]);
+            if self.registration == Registration::EdgeSendLate {
+                unsent.extend_from_slice(&self.buffer[..count]);
+                self.late.push((fd, last || count == self.buffer.len()));
+                break;
+            }
             let sent = send(fd, &self.buffer[..count])?.unwrap_or(0);
             unsent.extend_from_slice(&self.buffer[sent..count]);
             if self.once {

@@ -106,6 +106,11 @@ pub(super) fn epoll_edge(listener: TcpListener, job: Job, _: &Family) -> anyhow:
     epoll_loop(Registration::Edge, &listener, job)
 }
 
+/// A loop on epoll that is told of changes, and sends all replies of a turn at its end.
+pub(super) fn epoll_late(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
+    epoll_loop(Registration::EdgeSendLate, &listener, job)
+}
+
 /// A loop on epoll that is told of states.
 pub(super) fn epoll_level(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
     epoll_loop(Registration::Level, &listener, job)
@@ -219,8 +224,9 @@ mod tests {
     use crate::net::listen;
 
     /// All but the one that forks, which a test of many threads must not.
-    const SERVERS: [(&str, Server); 16] = [
+    const SERVERS: [(&str, Server); 17] = [
         ("epoll_edge", epoll_edge),
+        ("epoll_late", epoll_late),
         ("epoll_level", epoll_level),
         ("epoll_one_shot", epoll_one_shot),
         ("aio", aio),
