@@ -14,8 +14,9 @@
 //! ```
 //!
 //! So both run on one executor, wait for the same futures, and differ in where their frames are while they wait, and in
-//! nothing else. Workloads that other runtimes run as well are in [`written`](super::written). Generics stand in square brackets: `fn name[T: Copy](..)`. (The `$` is there because a macro that makes a
-//! macro cannot name its parameters otherwise.)
+//! nothing else. Workloads that other runtimes run as well are in [`written`](super::written). Generics stand in square
+//! brackets: `fn name[T: Copy](..)`. (The `$` is there because a macro that makes a macro cannot name its parameters
+//! otherwise.)
 
 macro_rules! both {
     (

@@ -1,8 +1,8 @@
 //! Workload 4, first half: to be suspended in the middle of calls.
 //!
 //! A fiber is suspended and resumed where it is, however deep. A future is polled from the outermost in, and returns all the
-//! way out; a recursion among futures must be boxed at each level. `depth` asks what a suspension costs at a depth, `depth_calls`
-//! what the way down, one suspension, and the way back cost together.
+//! way out; a recursion among futures must be boxed at each level. `depth` asks what a suspension costs at a depth,
+//! `depth_calls` what the way down, one suspension, and the way back cost together.
 
 mod nested;
 mod suspend;

@@ -46,7 +46,8 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         name: "protocol",
         workload: 14,
         title: "One protocol, three ways",
-        question: "Is what the compiler makes of an async fn what one would have written by hand? And what is a fiber beside it?",
+        question: "Is what the compiler makes of an async fn what one would have written by hand? And what is a fiber \
+                   beside it?",
         operation: "a request: so many numbers received one by one, and a sum sent",
         axis: Axis {
             label: "waits in a request",

@@ -52,8 +52,8 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         name: "switch",
         workload: 1,
         title: "The switch ladder",
-        question: "What does it cost to go into something that waits and out of it again, from a function call to a process, and \
-                   from how many on does memory cost more than the switch?",
+        question: "What does it cost to go into something that waits and out of it again, from a function call to a \
+                   process, and from how many on does memory cost more than the switch?",
         operation: "a turn: control goes to one of them, and leaves it",
         axis: LIVE,
         metric: Metric::Wall,
