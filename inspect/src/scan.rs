@@ -132,7 +132,8 @@ impl Scan<'_> {
             }
             dw::DW_TAG_structure_type => {
                 self.index.has_types = true;
-                if is_coroutine(name) {
+                // What is only declared may be described in another unit.
+                if is_coroutine(name) && entry.attribute(dw::DW_AT_declaration).is_none() {
                     let mut hash = self.namespace();
                     hash.segment(name);
                     self.index.coroutines.push((hash.finish(), place));
