@@ -23,7 +23,7 @@ pub(crate) fn dot(diagram: &Diagram<'_>) -> String {
         quoted(&title),
         quoted(diagram.note())
     );
-    text.push_str("    labelloc=t;\n    fontname=\"sans-serif\";\n");
+    text.push_str("    labelloc=t;\n    fontname=\"sans-serif\";\n    fontsize=11;\n");
     text.push_str("    node [shape=plain, fontname=\"sans-serif\", fontsize=11];\n");
     text.push_str("    edge [fontname=\"sans-serif\", fontsize=9];\n");
     for (index, one) in diagram.states.iter().enumerate() {
@@ -86,37 +86,30 @@ pub(crate) fn svg(diagram: &Diagram<'_>) -> Result<String> {
 
 fn table(rows: &str) -> String {
     format!(
-        "<table border=\"0\" cellborder=\"1\" cellspacing=\"0\" cellpadding=\"4\">{rows}</table>"
+        "<table border=\"1\" cellborder=\"0\" cellspacing=\"0\" cellpadding=\"3\">{rows}</table>"
     )
 }
 
 fn inside(one: &Vertex<'_>) -> String {
     let place = match &*one.place {
         "" => String::new(),
-        place => format!(" at {}", escape(place)),
+        place => format!("{}, ", escape(place)),
     };
     let mut rows = format!(
-        "<tr><td><b>{}</b>{place}<br/>{}</td></tr>",
+        "<tr><td colspan=\"3\"><b>{}</b></td></tr><tr><td colspan=\"3\">{place}{}</td></tr>",
         one.name,
         used(one.state)
     );
-    let list: Vec<_> = one
-        .rows
-        .iter()
-        .map(|row| {
-            let name = escape(&row.name);
-            format!(
-                "{} <b>{name}</b> {}",
-                row.bytes(),
-                escape(&fit(&row.of, TYPE_WIDTH))
-            )
-        })
-        .collect();
-    if !list.is_empty() {
-        let list = list.join("<br align=\"left\"/>");
+    if !one.rows.is_empty() {
+        rows.push_str("<hr/>");
+    }
+    for row in &one.rows {
         let _ = write!(
             rows,
-            "<tr><td align=\"left\" balign=\"left\">{list}</td></tr>"
+            "<tr><td align=\"right\">{}</td><td align=\"left\">{}</td><td align=\"left\">{}</td></tr>",
+            row.bytes(),
+            escape(&row.name),
+            escape(&fit(&row.of, TYPE_WIDTH))
         );
     }
     rows
