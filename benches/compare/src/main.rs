@@ -194,14 +194,36 @@ fn run(experiment: &str, subject: &str, at: &str, scale: &str) -> anyhow::Result
     sys::pin(sys::SERVER_CORE);
     let outcome = plan::run(&work::all(), experiment, subject, at, scale)
         .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
-    println!("{}", serde_json::to_string(&outcome)?);
+    println!("{}", serde_json::to_string(&sound(outcome))?);
     // Nothing that a subject still has to say at its end shall delay the next run.
     process::exit(0)
+}
+
+/// A sample in which nothing was done has no figures: a machine at work may let a short window pass.
+fn sound(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Sample(sample) if sample.values.values().any(|value| !value.is_finite()) => {
+            Outcome::Failed(format!(
+                "a figure is no number, after {} operations",
+                sample.ops
+            ))
+        }
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use measure::{Metric, Sample};
+
+    #[test]
+    fn figures_are_numbers() {
+        let sample = |value| Outcome::Sample(Sample::of(0).with(Metric::Wall, value));
+        assert_eq!(sound(sample(1.0)), sample(1.0));
+        let failed = Outcome::Failed("a figure is no number, after 0 operations".into());
+        assert_eq!(sound(sample(f64::NAN)), failed);
+    }
 
     #[test]
     fn the_documentation_has_a_command_for_every_experiment() {
