@@ -184,7 +184,7 @@ const IDLE: Experiment = Experiment {
             on_threads::run(|| thread::idle(setting))
         })
         .up_to(10_000, THREADS),
-        peers::may!(may::idle),
+        peers::may!(may::idle).up_to(10_000, "with 100,000 sleepers it panics"),
     ],
 };
 

@@ -84,7 +84,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             on_threads::run(|| thread::skynets(setting))
         })
         .up_to(10_000, "the system has no room for 100,000 threads"),
-        peers::may!(may::skynets),
+        peers::may!(may::skynets).up_to(1000, "with 100,000 leaves it did not end within two minutes"),
         Subject::new("Go", Model::Language, |setting| {
             langs::go("skynet", setting, Cores::All)
         }),
