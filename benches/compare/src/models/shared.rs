@@ -78,6 +78,8 @@ fn done(errno: libc::c_int) -> io::Result<()> {
 /// What processes that race tell each other.
 #[derive(Debug, Default)]
 pub(crate) struct Race {
+    /// How many are where they shall run.
+    pub(crate) ready: std::sync::atomic::AtomicU64,
     /// All may begin.
     pub(crate) begun: std::sync::atomic::AtomicBool,
     /// All shall end.

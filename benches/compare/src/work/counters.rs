@@ -311,6 +311,7 @@ fn contend_by_process<C>(
 
 /// What one of the others does.
 fn add_until_over<C>(race: &Race, counter: &C, add: impl Fn(&C)) {
+    race.ready.fetch_add(1, Ordering::Release);
     while !race.begun.load(Ordering::Acquire) {
         spin_loop();
         thread::yield_now();
@@ -333,6 +334,10 @@ fn lead<C>(
     add: impl Fn(&C),
     join: impl FnOnce(),
 ) -> Sample {
+    // They start on this core, and have to be on their own before it is taken.
+    while race.ready.load(Ordering::Acquire) + 1 < setting.at {
+        thread::yield_now();
+    }
     let meter = Meter::start();
     race.begun.store(true, Ordering::Release);
     let mut count = 0;
