@@ -113,14 +113,16 @@ fn compare(options: &Options) -> anyhow::Result<()> {
     if let Some(folder) = &options.charts {
         report::write_charts(&results, &experiments, folder)?;
     }
-    for name in ["results.json", "results.md", "index.html"] {
-        let path = options.out.join(name);
-        if path.exists() {
-            println!("{}", path.display());
-        }
+    let raw = options.report.is_none().then_some("results.json");
+    for name in raw.into_iter().chain(["results.md", "index.html"]) {
+        println!("{}", options.out.join(name).display());
     }
     if results.interrupted {
         bail!("interrupted: the report has what was measured before");
+    }
+    let failed = results.failed();
+    if failed > 0 {
+        bail!("{failed} rows failed; the report says how");
     }
     Ok(())
 }

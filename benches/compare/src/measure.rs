@@ -83,6 +83,11 @@ impl Metric {
         }
     }
 
+    /// Whether it is counted and not timed: the same in every run, so that noise is no excuse.
+    pub(crate) fn is_exact(self) -> bool {
+        matches!(self, Self::Size | Self::Polls)
+    }
+
     /// Its unit.
     pub(crate) fn unit(self) -> Unit {
         match self {
@@ -206,7 +211,12 @@ impl Meter {
     }
 
     /// Closes the window, in which this many operations were done.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there was none: nothing can be said of it then.
     pub(crate) fn stop(self, ops: u64) -> Sample {
+        assert!(ops > 0, "not one operation was done in the window");
         let (cpu, wall) = (sys::own_cpu_ns() - self.cpu, sys::now_ns() - self.wall);
         let each = |value: u64| value as f64 / ops as f64;
         Sample::of(ops)

@@ -179,13 +179,11 @@ impl Job {
         // The pipe of a child that is stuck stays open.
         let stderr = child.stderr.take().filter(|_| status.is_some());
         let why = stderr.map(complaint).unwrap_or_default();
-        Ok(Some(Outcome::Failed(if why.is_empty() {
-            status.map_or_else(
-                || "it cannot be ended".to_owned(),
-                |status| status.to_string(),
-            )
-        } else {
-            why
+        Ok(Some(Outcome::Failed(match (&*why, line.trim(), status) {
+            ("", "", None) => "it cannot be ended".to_owned(),
+            ("", "", Some(status)) => status.to_string(),
+            ("", line, _) => format!("its answer is not understood: {line}"),
+            (why, ..) => why.to_owned(),
         })))
     }
 }

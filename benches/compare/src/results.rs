@@ -99,6 +99,13 @@ impl Results {
         series.points.entry(at).or_default()
     }
 
+    /// How many rows went wrong at one point or more.
+    pub(crate) fn failed(&self) -> usize {
+        let rows = self.experiments.values().flatten();
+        rows.filter(|row| row.points.values().any(|runs| runs.failed.is_some()))
+            .count()
+    }
+
     /// Reads what [`write`](Self::write) wrote.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         #[derive(Deserialize)]

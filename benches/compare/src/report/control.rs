@@ -82,10 +82,8 @@ mod tests {
                 .unwrap();
             *value *= 1.2;
         }
-        let sections = [Section::new(
-            fixture::EXPERIMENT,
-            &results.experiments["switch"],
-        )];
+        let series = &results.experiments["switch"];
+        let sections = [Section::new(fixture::EXPERIMENT, series, results.scale)];
         let pairs = pairs(&sections);
         assert_eq!(
             pairs

@@ -34,27 +34,25 @@ pub(crate) fn of_models(section: &Section) -> Vec<Crossing> {
 }
 
 /// Each stackless row beside the stackful one that does the same, which is what their names say: `tasks, ring` and
-/// `fibers, ring`. Those without such a partner are all put beside each other.
-fn pairs(section: &Section) -> Vec<(&Row, &Row)> {
+/// `fibers, ring`. Where no names do, every one beside every other.
+pub(crate) fn pairs(section: &Section) -> Vec<(&Row, &Row)> {
     let stackful = stackful_model(section);
     let rows = |model: Model| {
         let rows = section.rows.iter();
         rows.filter(move |row| row.model == model && !row.again)
     };
-    let partners = |task: &Row, fiber: &Row| fiber.name == task.name.replace("task", "fiber");
-    let alone = |row: &Row| {
-        let has_partner = |other: &Row| partners(row, other) || partners(other, row);
-        !rows(Model::Task)
-            .chain(rows(stackful))
-            .any(|other| other.model != row.model && has_partner(other))
-    };
     let all = rows(Model::Task).flat_map(|task| rows(stackful).map(move |fiber| (task, fiber)));
-    all.filter(|(task, fiber)| partners(task, fiber) || alone(task) && alone(fiber))
-        .collect()
+    let partners = |(task, fiber): &(&Row, &Row)| fiber.name == task.name.replace("task", "fiber");
+    let named: Vec<_> = all.clone().filter(partners).collect();
+    if named.is_empty() {
+        all.collect()
+    } else {
+        named
+    }
 }
 
 /// Which rows stand for stackful: those on our executor, or where there are none, those under a plain scheduler.
-pub(crate) fn stackful_model(section: &Section) -> Model {
+fn stackful_model(section: &Section) -> Model {
     let has = |model| section.rows.iter().any(|row| row.model == model);
     if !has(Model::Fiber) && has(Model::Native) {
         Model::Native

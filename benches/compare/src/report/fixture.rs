@@ -131,5 +131,9 @@ fn outcome(row: &str, at: u64, round: u32) -> Outcome {
 
 /// The same as a section.
 pub(crate) fn section(rounds: u32) -> Section {
-    Section::new(EXPERIMENT, &results(rounds).experiments["switch"])
+    Section::new(
+        EXPERIMENT,
+        &results(rounds).experiments["switch"],
+        Scale::Quick,
+    )
 }

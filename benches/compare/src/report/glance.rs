@@ -1,9 +1,8 @@
 //! Stackless beside stackful over all experiments: who wins what, computed from the figures.
 //!
-//! At each point the cheapest stackless row stands against the cheapest stackful one. They tie where they differ by less
-//! than the noise, or by less than [`TIE`].
+//! At each point the cheapest stackless row stands against the stackful one that does the same. They tie where they differ
+//! by less than the noise, or by less than [`TIE`].
 
-use crate::experiment::Model;
 use crate::report::crossover::{self, Crossing};
 use crate::report::numbers::{about, number, times};
 use crate::report::section::{Ratio, Row, Section};
@@ -64,22 +63,17 @@ pub(crate) struct Glance<'a> {
 
 /// All experiments that have both; those of one winner together.
 pub(crate) fn of(sections: &[Section]) -> Vec<Glance<'_>> {
-    let mut glances: Vec<Glance<'_>> = sections.iter().filter_map(glance).collect();
+    let decided = sections.iter().filter(|section| section.decides);
+    let mut glances: Vec<Glance<'_>> = decided.filter_map(glance).collect();
     glances.sort_by_key(|glance| glance.winner);
     glances
 }
 
 fn glance(section: &Section) -> Option<Glance<'_>> {
     let metric = section.experiment.metric;
-    let stackful = crossover::stackful_model(section);
     let ratio = |&at: &u64| {
-        let ratio = section.ratio(
-            best(section, stackful, at)?,
-            best(section, Model::Task, at)?,
-            metric,
-            at,
-        )?;
-        Some((at, ratio))
+        let (task, fiber) = best(section, at)?;
+        Some((at, section.ratio(fiber, task, metric, at)?))
     };
     let ratios: Vec<(u64, Ratio)> = section.points.iter().filter_map(ratio).collect();
     let decided = |wins: fn(f64) -> bool| {
@@ -104,15 +98,16 @@ fn glance(section: &Section) -> Option<Glance<'_>> {
     })
 }
 
-/// The cheapest row of a model at a point.
-fn best(section: &Section, model: Model, at: u64) -> Option<&Row> {
+/// The pair with the cheapest stackless row at a point, and of several with the cheapest stackful one.
+fn best(section: &Section, at: u64) -> Option<(&Row, &Row)> {
     let median = |row: &Row| Some(row.at(section.experiment.metric, at)?.summary.median);
-    let rows = section
-        .rows
-        .iter()
-        .filter(|row| row.model == model && !row.again);
-    let rows = rows.filter_map(|row| Some((row, median(row)?)));
-    Some(rows.min_by(|left, right| left.1.total_cmp(&right.1))?.0)
+    let costs = |(task, fiber)| Some(((median(task)?, median(fiber)?), (task, fiber)));
+    let pairs = crossover::pairs(section).into_iter().filter_map(costs);
+    let best = pairs.min_by(|((task, fiber), _), ((other_task, other_fiber), _)| {
+        task.total_cmp(other_task)
+            .then(fiber.total_cmp(other_fiber))
+    });
+    Some(best?.1)
 }
 
 /// The ratios at the first and the last point, and at the highest and lowest between if they stand out.
@@ -163,6 +158,7 @@ pub(crate) fn crossing(section: &Section, crossing: &Crossing) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Model;
     use crate::report::fixture;
 
     #[test]
@@ -175,6 +171,18 @@ mod tests {
             glances[0].text,
             "time per operation: stackful 2.00 × stackless at 1 live tasks, 0.50 × at 10 k"
         );
+    }
+
+    #[test]
+    fn a_row_of_its_own_kind_wins_nothing() {
+        let mut section = fixture::section(3);
+        for row in &mut section.rows {
+            if row.name == "loop" {
+                row.model = Model::Fiber;
+                row.name = "fiber that gives up".into();
+            }
+        }
+        assert!(of(&[section])[0].text.contains("stackful 2.00 × stackless"));
     }
 
     #[test]

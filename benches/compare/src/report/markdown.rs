@@ -106,7 +106,7 @@ fn list(text: &mut String, items: &[String]) {
         text.push('\n');
     }
     for item in items {
-        let _ = writeln!(text, "- {item}");
+        let _ = writeln!(text, "- {}", inline(item));
     }
 }
 
@@ -127,9 +127,14 @@ fn shown(shown: &Cell) -> String {
     }
 }
 
+/// Text that is not markup, on one line.
+fn inline(text: &str) -> String {
+    text.replace('<', "&lt;").replace('\n', " ")
+}
+
 /// Text that does not end its cell.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    inline(text).replace('|', "\\|")
 }
 
 #[cfg(test)]
@@ -146,7 +151,7 @@ mod tests {
             "## 1. A switch & its price (`switch`)",
             "One operation is a switch.",
             "| task | 10.0 ns (±1 %, 5.00 ×) |",
-            "- threads at 1 k, 10 k live tasks: skipped: no room for <stacks>",
+            "- threads at 1 k, 10 k live tasks: skipped: no room for &lt;stacks>",
             "- task is cheaper up to about 100 live tasks, fiber beyond",
             "| They cross. | task is cheaper first, fiber last; they cross between 100 live tasks and 1 k live tasks \
              | as expected: they cross at about 100 |",
@@ -158,6 +163,6 @@ mod tests {
 
     #[test]
     fn a_cell_does_not_end_its_row() {
-        assert_eq!(cell("a|b\nc"), "a\\|b c");
+        assert_eq!(cell("a|b\nc<d"), "a\\|b c&lt;d");
     }
 }

@@ -27,7 +27,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use crate::experiment::{Experiment, Scale};
+use crate::experiment::Experiment;
 use crate::results::Results;
 use glance::Winner;
 use section::Section;
@@ -37,7 +37,7 @@ use verdict::Verdict;
 fn sections(results: &Results, experiments: &[Experiment]) -> Vec<Section> {
     let section = |experiment: &Experiment| {
         let series = results.experiments.get(experiment.name)?;
-        Some(Section::new(*experiment, series))
+        Some(Section::new(*experiment, series, results.scale))
     };
     experiments.iter().filter_map(section).collect()
 }
@@ -84,13 +84,7 @@ fn save(path: &Path, text: &str) -> anyhow::Result<()> {
 /// What a terminal shows at the end.
 fn summary(results: &Results, sections: &[Section]) -> String {
     let mut lines = Vec::new();
-    // Runs of milliseconds find nothing out.
-    let found: &[Section] = if results.scale == Scale::Smoke {
-        &[]
-    } else {
-        sections
-    };
-    let glances = glance::of(found);
+    let glances = glance::of(sections);
     for winner in Winner::ALL {
         let of_winner = glances.iter().filter(|glance| glance.winner == winner);
         let named = of_winner
@@ -101,8 +95,8 @@ fn summary(results: &Results, sections: &[Section]) -> String {
             lines.extend(named);
         }
     }
-    if !found.is_empty() {
-        lines.extend(expectations(found));
+    if sections.iter().any(|section| section.decides) {
+        lines.extend(expectations(sections));
     }
     for section in sections {
         let failed = table::remarks(section)
@@ -156,6 +150,26 @@ mod tests {
         let line =
             "Expectations: 2 hold, 1 are open, 1 do not hold:\n  switch               It is never";
         assert!(summary.contains(line), "{summary}");
+    }
+
+    #[test]
+    fn a_smoke_run_finds_nothing_out() {
+        let mut results = fixture::results(1);
+        results.scale = crate::experiment::Scale::Smoke;
+        let sections = sections(&results, &[fixture::EXPERIMENT]);
+        let texts = [
+            summary(&results, &sections),
+            markdown::text(&results, &sections),
+            page::text(&results, &sections),
+        ];
+        for text in texts {
+            assert!(
+                !text.contains("At a glance")
+                    && !text.contains("wins")
+                    && !text.contains("not as expected"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

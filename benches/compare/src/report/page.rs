@@ -75,9 +75,7 @@ fn at_a_glance(page: &mut String, sections: &[Section]) {
         return;
     }
     page.push_str("<section id=\"glance\">\n<h2>At a glance</h2>\n");
-    page.push_str(
-        "<p>The cheapest stackless row beside the cheapest stackful one, at each point. ",
-    );
+    page.push_str("<p>The cheapest stackless row beside its stackful partner, at each point. ");
     page.push_str("Within 5&nbsp;% or the noise they tie.</p>\n");
     page.push_str("<div class=\"glance\">\n");
     for winner in Winner::ALL {
@@ -228,11 +226,11 @@ fn controls(page: &mut String, sections: &[Section]) {
 
 /// A table in a box of its own, which scrolls where it is wider than the page.
 fn write_table(page: &mut String, table: &Table) {
-    page.push_str("<div class=\"scroll\" tabindex=\"0\">\n<table>\n");
+    let caption = escape(&table.caption);
     let _ = write!(
         page,
-        "<caption>{}</caption>\n<thead><tr>",
-        escape(&table.caption)
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\">\n<table>\n\
+         <caption>{caption}</caption>\n<thead><tr>"
     );
     for head in &table.head {
         let _ = write!(page, "<th scope=\"col\">{}</th>", escape(head));

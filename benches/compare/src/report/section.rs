@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::experiment::{AGAIN, Experiment, Model};
+use crate::experiment::{AGAIN, Experiment, Model, Scale};
 use crate::measure::Metric;
 use crate::results::{Runs, Series};
 use crate::stats::{self, Summary};
@@ -19,6 +19,8 @@ pub(crate) struct Section {
     pub(crate) points: Vec<u64>,
     /// Who was asked.
     pub(crate) rows: Vec<Row>,
+    /// Whether its figures may decide anything; runs of milliseconds may not.
+    pub(crate) decides: bool,
 }
 
 /// One subject, or the control.
@@ -68,7 +70,7 @@ pub(crate) struct Ratio {
 
 impl Section {
     /// The results of an experiment.
-    pub(crate) fn new(experiment: Experiment, series: &[Series]) -> Self {
+    pub(crate) fn new(experiment: Experiment, series: &[Series], scale: Scale) -> Self {
         let points: BTreeSet<u64> = series
             .iter()
             .flat_map(|row| row.points.keys().copied())
@@ -102,6 +104,7 @@ impl Section {
             experiment,
             rows: rows.collect(),
             points: points.into_iter().collect(),
+            decides: scale != Scale::Smoke,
         }
     }
 
@@ -233,7 +236,12 @@ fn figures(
 ) -> BTreeMap<(Metric, u64), Figure> {
     let figure = |(&(metric, at), &usual): (&(Metric, u64), &f64)| {
         let values = points.get(&at)?.values(metric);
-        let noise = stats::noise(&values, usual);
+        let noise = match &values[..] {
+            [first, others @ ..] if metric.is_exact() => {
+                others.iter().all(|other| other == first).then_some(0.0)
+            }
+            values => stats::noise(values, usual),
+        };
         let summary = Summary::of(values)?;
         Some(((metric, at), Figure { summary, noise }))
     };
@@ -319,6 +327,28 @@ mod tests {
                 .unwrap()
                 .noise,
             None
+        );
+    }
+
+    #[test]
+    fn what_is_counted_needs_no_second_round() {
+        let mut results = fixture::results(1);
+        for series in results.experiments.get_mut("switch").unwrap() {
+            for sample in series
+                .points
+                .values_mut()
+                .flat_map(|runs| &mut runs.samples)
+            {
+                sample.values.insert(Metric::Polls, 3.0);
+            }
+        }
+        let mut experiment = fixture::EXPERIMENT;
+        experiment.also = &[Metric::Polls];
+        let section = Section::new(experiment, &results.experiments["switch"], results.scale);
+        let noise = |metric| section.row("task").unwrap().at(metric, 1).unwrap().noise;
+        assert_eq!(
+            (noise(Metric::Polls), noise(Metric::Wall)),
+            (Some(0.0), None)
         );
     }
 

@@ -318,7 +318,11 @@ mod tests {
         for series in results.experiments.get_mut("switch").unwrap() {
             series.points.retain(|at, _| *at == 1000);
         }
-        let section = Section::new(fixture::EXPERIMENT, &results.experiments["switch"]);
+        let section = Section::new(
+            fixture::EXPERIMENT,
+            &results.experiments["switch"],
+            results.scale,
+        );
         let [table] = &of(&section)[..] else {
             panic!("one")
         };

@@ -86,6 +86,9 @@ pub(crate) fn in_figures(claim: &Claim, experiment: &Experiment) -> String {
 
 /// Compares a claim with the results.
 pub(crate) fn of(claim: &Claim, section: &Section) -> Verdict {
+    if !section.decides {
+        return Verdict::NotMeasured("a smoke run decides nothing".into());
+    }
     let [left, right] = claim.subjects();
     let rows = (section.row(left), section.row(right));
     let (Some(left), Some(right)) = rows else {
@@ -119,7 +122,7 @@ fn in_range(section: &Section, ratios: &[(u64, Ratio)], least: f64, most: f64) -
         let noise = ratio.slack();
         [least, most]
             .iter()
-            .any(|bound| (ratio.value / bound).ln().abs() <= noise.ln_1p())
+            .any(|bound| noise > 0.0 && (ratio.value / bound).ln().abs() <= noise.ln_1p())
     };
     let show = |of: Vec<(u64, Ratio)>| shown(section, &of, ratios.len() > 1);
     let refuting: Vec<_> = ratios

@@ -24,7 +24,7 @@ pub(crate) const RULES: [&str; 6] = [
 pub(crate) const NOISE: &str = "The noise of a median (±) is half the width of the interval that holds the true one with 99 % confidence, \
     computed on logarithms: ± 5 % is a factor of 1.05 up or down, and ×÷ 4 a factor of four. From eight rounds on, \
     it is the interval between two of the sorted rounds, whatever their distribution; with fewer it comes from \
-    Student's t, and the variance of so few rounds is averaged with what is usual among the rows of the same point. \
+    Student's t, and the variance of so few rounds is averaged with what is usual among the rows of the same point, if that is more. \
     It is never stated below 1 %, for where code happens to lie makes a difference that rounds don't show. The noise \
     of a ratio is the root of the sum of both squares, and never less than what the two control rows differ by at \
     that point. A difference within the noise is none.";

@@ -312,7 +312,11 @@ mod tests {
         for series in results.experiments.get_mut("switch").unwrap() {
             series.points.retain(|at, _| *at == 100);
         }
-        let section = Section::new(fixture::EXPERIMENT, &results.experiments["switch"]);
+        let section = Section::new(
+            fixture::EXPERIMENT,
+            &results.experiments["switch"],
+            results.scale,
+        );
         let svg = of(&section, Size::Narrow).unwrap();
         assert_eq!(svg.matches("class=\"series ").count(), 6);
         assert!(!svg.contains("NaN"));
@@ -320,7 +324,13 @@ mod tests {
 
     #[test]
     fn without_figures_there_is_no_chart() {
-        assert!(of(&Section::new(fixture::EXPERIMENT, &[]), Size::Wide).is_none());
+        assert!(
+            of(
+                &Section::new(fixture::EXPERIMENT, &[], crate::experiment::Scale::Quick),
+                Size::Wide
+            )
+            .is_none()
+        );
     }
 
     #[test]

@@ -75,10 +75,11 @@ mod tests {
     #[test]
     fn what_is_touched_is_counted() {
         let before = Usage::now().unwrap();
-        let bytes = std::hint::black_box(vec![7_u8; 8 << 20]);
+        // So much that it does not matter what the other tests of this process do meanwhile.
+        let bytes = std::hint::black_box(vec![7_u8; 128 << 20]);
         let sample = before.grown(2, Kernel::Nothing).unwrap();
         let each = sample.values[&Metric::Memory];
-        assert!((4e6..8e6).contains(&each), "{each}");
+        assert!((50e6..90e6).contains(&each), "{each}");
         assert_eq!(sample.values[&Metric::Kernel], 0.0);
         drop(bytes);
     }
