@@ -127,16 +127,26 @@ fn check(path: &Path) -> Result<()> {
     bail!("{shown} is no ELF file: {is}");
 }
 
+/// What to do about debug information that is not there.
+const ADVICE: &str = "
+
+    [profile.release]    # or dev, or that of your own
+    debug = \"full\"
+    strip = false
+
+or for one build: CARGO_PROFILE_RELEASE_DEBUG=full cargo build --release";
+
 /// Why there is nothing to be seen.
 fn nothing(missing: &[Missing]) -> String {
     match missing.first() {
-        Some(missing @ (Missing::DebugInfo | Missing::Types | Missing::Stripped)) => format!(
-            "{missing}\n\n    [profile.release]    # or dev, or that of your own\n    debug = \"full\"\n    strip = false\n\n\
-             or for one build: CARGO_PROFILE_RELEASE_DEBUG=full cargo build --release"
-        ),
+        Some(missing @ (Missing::DebugInfo | Missing::Types | Missing::Stripped)) => {
+            format!("{missing}{ADVICE}")
+        }
         Some(missing) => missing.to_string(),
-        None => "the program has no `async` functions, blocks or closures, or they are in crates that were built without \
-                 `debug = \"full\"`"
-            .to_owned(),
+        // Other languages may have described their types.
+        None => format!(
+            "no `async` function, block or closure is described: there is none, or the program was built with less than \
+             `debug = \"full\"`{ADVICE}"
+        ),
     }
 }

@@ -63,6 +63,21 @@ fn too_little_debug_information() {
 }
 
 #[test]
+fn a_program_without_state_machines() {
+    let folder = scratch("plain");
+    fs::write(folder.join("plain.rs"), "fn main() {}").expect("it can be written");
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(compiler);
+    let output = command
+        .current_dir(&folder)
+        .args(["-Cdebuginfo=full", "plain.rs"])
+        .output();
+    said(&output.expect("the compiler that builds this can be run"));
+    let program = folder.join("plain");
+    fails(&program, &["no `async` function", "debug = \"full\""]);
+}
+
+#[test]
 fn split_files_that_are_gone() {
     let packed = shapes("packed", &["-Cdebuginfo=full", "-Csplit-debuginfo=packed"]);
     let mut package = packed.clone().into_os_string();
