@@ -46,8 +46,9 @@ func pingPong(pairs int) {
 	meter.stop(total)
 }
 
-// pipeline sends numbers through stages that pass them on; an operation is a hop.
-func pipeline(room, stages int) {
+// pipeline sends numbers through stages that pass them on; an operation is a hop, and between two looks at the clock leave
+// many more than a channel has room for.
+func pipeline(room, stages, numbers int) {
 	first := make(chan uint64, room)
 	last := first
 	for i := 0; i < stages; i++ {
@@ -72,12 +73,12 @@ func pipeline(room, stages int) {
 		}
 	}()
 	receive := func() int {
-		for i := 0; i < batch; i++ {
+		for i := 0; i < numbers; i++ {
 			if <-last != uint64(stages) {
 				panic("a stage was left out")
 			}
 		}
-		return batch * (stages + 1)
+		return numbers * (stages + 1)
 	}
 	repeat(receive)
 	close(stop)

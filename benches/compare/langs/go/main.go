@@ -77,7 +77,7 @@ func main() {
 	case "ping-pong":
 		pingPong(at)
 	case "pipeline":
-		pipeline(at, argument(4))
+		pipeline(at, argument(4), argument(5))
 	case "sieve":
 		primes(at, argument(4), argument(5), argument(6))
 	case "skynet":

@@ -11,12 +11,15 @@ use camshaft_probe::sys;
 use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
-    fiber as on_fibers, in_models, native as on_native, thread as on_threads,
+    Role, fiber as on_fibers, in_models, native as on_native, thread as on_threads,
 };
 use crate::peers::{self, Camshaft, Runtime, with_peers};
 
 /// Operations between two looks at the clock.
 const BATCH: u64 = 64;
+
+/// How often somebody gave way, and the clock of the one who has it.
+type Tally = (u64, Option<Meter>);
 
 /// Longer than any measurement.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -208,13 +211,26 @@ fn resident() -> u64 {
 }
 
 in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
-    /// Gives way until it is over, and tells how often; the first of all looks at the clock.
-    fn yielder(setting: Setting, first: bool, over: Flag, result: Sender<(u64, Option<Meter>)>) {
-        // All others start meanwhile.
-        for _ in 0..2 {
-            give_way!();
-        }
-        let meter = first.then(Meter::start);
+    /// Gives way until it is over, and tells how often. One has the clock, and begins when all others are there.
+    fn yielder(setting: Setting, begun: Flag, over: Flag, role: Role<Receiver<()>, Sender<()>>, result: Sender<Tally>) {
+        give_way!();
+        let meter = match role {
+            Role::Clock(others) => {
+                for _ in 1..setting.at {
+                    wait!(others.receive());
+                }
+                let meter = Meter::start();
+                begun.raise();
+                Some(meter)
+            }
+            Role::Other(ready) => {
+                wait!(ready.send(()));
+                while !begun.is_raised() {
+                    give_way!();
+                }
+                None
+            }
+        };
         let every = if setting.at < BATCH { BATCH } else { 1 };
         let mut count = 0;
         while !over.is_raised() {
@@ -229,12 +245,14 @@ in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
 
     /// Has all of them give way.
     fn yields(setting: Setting) -> Sample {
-        let over = Flag::default();
+        let (begun, over) = (Flag::default(), Flag::default());
         let (sender, results) = channel(setting.count());
-        for id in 0..setting.at {
-            let (over, sender) = (over.clone(), sender.clone());
-            let first = id == 0;
-            start!(yielder(setting, first, over, sender));
+        let (ready, others) = channel(setting.count());
+        let mut others = Some(others);
+        for _ in 0..setting.at {
+            let (begun, over, sender) = (begun.clone(), over.clone(), sender.clone());
+            let role = others.take().map_or_else(|| Role::Other(ready.clone()), Role::Clock);
+            start!(yielder(setting, begun, over, role, sender));
         }
         let (mut total, mut meter) = (0, None);
         for _ in 0..setting.at {

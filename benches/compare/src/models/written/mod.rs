@@ -1,7 +1,7 @@
 //! Workloads that are written once, and compiled for every model.
 //!
-//! [`in_models!`] makes of one text `async fn` on any runtime, functions on fibers, on fibers without futures, and on threads. What waits is marked with `wait!`, as a reader of `async` code
-//! would mark it with `.await`:
+//! [`in_models!`] makes of one text `async fn` on any runtime, functions on fibers, on fibers without futures, and on threads.
+//! What waits is marked with `wait!`, as a reader of `async` code would mark it with `.await`:
 //!
 //! | in the workload | tasks | fibers | threads, native fibers |
 //! |---|---|---|---|
@@ -11,6 +11,15 @@
 //! | `sleep!(time)`, within `wait!` | of the runtime | of ours | their own |
 //! | `give_way!()` | `yield_now().await` of the runtime | `fiber::yield_now()` | their own |
 //! | `Sender`, `Receiver`, `channel`, `Flag` | of one thread: [`channel`](super::channel) | the very same | their own |
+
+/// What one of many does in a window that opens when all are there.
+#[derive(Debug)]
+pub(crate) enum Role<R, S> {
+    /// Hears of all others that they are ready, opens the window, and closes it.
+    Clock(R),
+    /// Says that it is ready, and works on meanwhile.
+    Other(S),
+}
 
 pub(crate) mod fiber;
 #[cfg(feature = "may")]

@@ -7,12 +7,18 @@ use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample, try_repeat};
 use crate::models::process;
 use crate::models::written::{
-    fiber as on_fibers, in_models, native as on_native, thread as on_threads,
+    Role, fiber as on_fibers, in_models, native as on_native, thread as on_threads,
 };
 use crate::peers::{self, Camshaft, Runtime, with_peers};
 
 /// Round trips between two looks at the clock.
 const BATCH: u64 = 64;
+
+/// Round trips before a pair is ready.
+const WARM: u64 = 2;
+
+/// How often somebody played, and the clock of the one who has it.
+type Tally = (u64, Option<Meter>);
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "ping_pong",
@@ -126,17 +132,33 @@ in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
         }
     }
 
-    /// Sends balls and awaits them until it is over, and tells how often; the first of all looks at the clock.
-    fn ping(setting: Setting, first: bool, over: Flag, result: Sender<(u64, Option<Meter>)>) {
+    /// Sends balls and awaits them until it is over, and tells how often. One has the clock, and begins when all others play.
+    fn ping(setting: Setting, begun: Flag, over: Flag, role: Role<Receiver<()>, Sender<()>>, result: Sender<Tally>) {
         let (there, balls) = channel(1);
         let (back, here) = channel(1);
         start!(pong(balls, back));
-        // All others start and warm up meanwhile.
-        for ball in 0..2 {
+        for ball in 0..WARM {
             wait!(there.send(ball));
             wait!(here.receive());
         }
-        let meter = first.then(Meter::start);
+        let meter = match role {
+            Role::Clock(others) => {
+                for _ in 1..setting.at {
+                    wait!(others.receive());
+                }
+                let meter = Meter::start();
+                begun.raise();
+                Some(meter)
+            }
+            Role::Other(ready) => {
+                wait!(ready.send(()));
+                while !begun.is_raised() {
+                    wait!(there.send(0));
+                    wait!(here.receive());
+                }
+                None
+            }
+        };
         let every = if setting.at < BATCH { BATCH } else { 1 };
         let mut count = 0;
         while !over.is_raised() {
@@ -152,12 +174,14 @@ in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
 
     /// Lets all pairs play.
     fn ping_pong(setting: Setting) -> Sample {
-        let over = Flag::default();
+        let (begun, over) = (Flag::default(), Flag::default());
         let (sender, results) = channel(setting.count());
-        for pair in 0..setting.at {
-            let (over, sender) = (over.clone(), sender.clone());
-            let first = pair == 0;
-            start!(ping(setting, first, over, sender));
+        let (ready, others) = channel(setting.count());
+        let mut others = Some(others);
+        for _ in 0..setting.at {
+            let (begun, over, sender) = (begun.clone(), over.clone(), sender.clone());
+            let role = others.take().map_or_else(|| Role::Other(ready.clone()), Role::Clock);
+            start!(ping(setting, begun, over, role, sender));
         }
         drop(sender);
         let (mut total, mut meter) = (0, None);

@@ -12,8 +12,12 @@ use crate::peers::{self, Camshaft, Runtime, with_peers};
 
 const STAGES: u64 = 100;
 
-/// Numbers that leave the pipeline between two looks at the clock.
+/// Numbers that leave the pipeline between two looks at the clock, at least.
 const BATCH: u64 = 64;
+
+/// Full channels that leave it between two looks, at least. A stage that has its turn moves a full channel on, so fewer would
+/// be a part of a turn; so many have to leave before it is measured, too, for all to find their pace.
+const CHANNELS: u64 = 8;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
     name: "pipeline",
@@ -100,7 +104,13 @@ fn tasks<R: Runtime>(setting: Setting) -> anyhow::Result<Outcome> {
 }
 
 fn go(setting: Setting, cores: Cores) -> anyhow::Result<Outcome> {
-    langs::go_with("pipeline", setting, cores, &[STAGES.to_string()])
+    let more = [STAGES, batch(setting)].map(|number| number.to_string());
+    langs::go_with("pipeline", setting, cores, &more)
+}
+
+/// Numbers between two looks at the clock.
+fn batch(setting: Setting) -> u64 {
+    BATCH.max(CHANNELS * setting.at)
 }
 
 in_models! { [task, fiber, native, thread] {
@@ -118,9 +128,9 @@ in_models! { [task, fiber, native, thread] {
         }
     }
 
-    /// Receives some numbers at the end.
-    fn drain(from: Receiver<u64>) -> Receiver<u64> {
-        for _ in 0..BATCH {
+    /// Receives so many numbers at the end.
+    fn drain(from: Receiver<u64>, count: u64) -> Receiver<u64> {
+        for _ in 0..count {
             assert_eq!(wait!(from.receive()), Some(STAGES), "every stage adds one");
         }
         from
@@ -135,14 +145,16 @@ in_models! { [task, fiber, native, thread] {
             let from = mem::replace(&mut last, next);
             start!(stage(from, to));
         }
-        // The pipeline fills.
-        last = call!(drain(last));
+        let batch = batch(setting);
+        last = call!(drain(last, batch));
         let meter = Meter::start();
         let mut count = 0;
-        while !meter.is_over(setting) {
-            last = call!(drain(last));
-            count += BATCH;
+        loop {
+            last = call!(drain(last, batch));
+            count += batch;
+            if meter.is_over(setting) {
+                return meter.stop(count * (STAGES + 1));
+            }
         }
-        meter.stop(count * (STAGES + 1))
     }
 } }
