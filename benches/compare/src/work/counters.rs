@@ -202,8 +202,12 @@ in_models! { [task, fiber] {
             let (counter, over, sender) = (Rc::clone(&counter), over.clone(), sender.clone());
             start!(adder(counter, over, sender));
         }
-        while !meter.is_over(setting) {
+        // All have added before the clock is looked at.
+        loop {
             give_way!();
+            if meter.is_over(setting) {
+                break;
+            }
         }
         over.raise();
         for _ in 0..setting.at {
@@ -341,11 +345,14 @@ fn lead<C>(
     let meter = Meter::start();
     race.begun.store(true, Ordering::Release);
     let mut count = 0;
-    while !meter.is_over(setting) {
+    loop {
         for _ in 0..BATCH {
             add(black_box(counter));
         }
         count += BATCH;
+        if meter.is_over(setting) {
+            break;
+        }
     }
     race.over.store(true, Ordering::Relaxed);
     join();

@@ -123,13 +123,15 @@ in_models! { [task, fiber, native] {
         wait!(select(&receivers, &mut turn));
         let meter = Meter::start();
         let mut count = 0;
-        while !meter.is_over(setting) {
+        loop {
             for _ in 0..BATCH {
                 wait!(select(&receivers, &mut turn));
             }
             count += BATCH;
+            if meter.is_over(setting) {
+                return meter.stop(count);
+            }
         }
-        meter.stop(count)
     }
 } }
 
@@ -157,13 +159,15 @@ mod merged {
             wait!(receiver.receive());
             let meter = Meter::start();
             let mut count = 0;
-            while !meter.is_over(setting) {
+            loop {
                 for _ in 0..BATCH {
                     wait!(receiver.receive());
                 }
                 count += BATCH;
+                if meter.is_over(setting) {
+                    return meter.stop(count);
+                }
             }
-            meter.stop(count)
         }
     } }
 }

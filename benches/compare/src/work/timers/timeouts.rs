@@ -115,15 +115,17 @@ in_models! { [task, fiber] {
         }
         let meter = Meter::start();
         let mut count = 0;
-        while !meter.is_over(setting) {
+        loop {
             for _ in 0..BATCH {
                 wait!(begin(sleep!(some_time(&mut random))));
             }
             // Runtimes see to their timers then, and bound what a task may do in one turn.
             give_way!();
             count += BATCH;
+            if meter.is_over(setting) {
+                return meter.stop(count);
+            }
         }
-        meter.stop(count)
     }
 } }
 
@@ -137,13 +139,15 @@ fn native_timeouts(setting: Setting) -> Sample {
     native::yield_now();
     let meter = Meter::start();
     let mut count = 0;
-    while !meter.is_over(setting) {
+    loop {
         for _ in 0..BATCH {
             native::current().unpark();
             assert!(native::park_until(Instant::now() + some_time(&mut random)));
         }
         native::yield_now();
         count += BATCH;
+        if meter.is_over(setting) {
+            return meter.stop(count);
+        }
     }
-    meter.stop(count)
 }
