@@ -71,7 +71,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
                 (0.5, 1.0),
             ),
             compare(
-                "A fiber's state is a page, whatever is in it.",
+                "A fiber's state is a page of stack, whatever is in it.",
                 Metric::Size,
                 "fiber",
                 ASYNC,
@@ -96,7 +96,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
                 Metric::Polls,
                 "fiber",
                 ASYNC,
-                (1.0, 1.0),
+                (0.999, 1.001),
             ),
         ],
         control: ASYNC,
