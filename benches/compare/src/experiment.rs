@@ -264,7 +264,64 @@ pub(crate) struct Expectation {
     pub(crate) claim: Claim,
 }
 
-/// A statement about the medians of two subjects.
+impl Expectation {
+    /// One subject's figure is so many times another's, at a point or, without one, everywhere.
+    pub(crate) const fn ratio(
+        text: &'static str,
+        metric: Metric,
+        of: &'static str,
+        to: &'static str,
+        at: Option<u64>,
+        (least, most): (f64, f64),
+    ) -> Self {
+        let claim = Claim::Ratio {
+            of,
+            to,
+            at,
+            least,
+            most,
+            metric,
+        };
+        Self { text, claim }
+    }
+
+    /// One subject's figure at a point is so many times its own at another.
+    pub(crate) const fn scales(
+        text: &'static str,
+        metric: Metric,
+        of: &'static str,
+        (from, to): (u64, u64),
+        (least, most): (f64, f64),
+    ) -> Self {
+        let claim = Claim::Scales {
+            of,
+            from,
+            to,
+            least,
+            most,
+            metric,
+        };
+        Self { text, claim }
+    }
+
+    /// One subject is cheaper at first, the other at last; they cross between two points.
+    pub(crate) const fn crosses(
+        text: &'static str,
+        left: &'static str,
+        right: &'static str,
+        (from, to): (u64, u64),
+    ) -> Self {
+        let claim = Claim::Crosses {
+            left,
+            right,
+            from,
+            to,
+        };
+        Self { text, claim }
+    }
+}
+
+/// A statement about the medians of two subjects, or of one at two points.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Claim {
     /// `of` is `least` to `most` times `to`, at this point or, without one, at all points that both have.
@@ -275,6 +332,21 @@ pub(crate) enum Claim {
         to: &'static str,
         /// Where.
         at: Option<u64>,
+        /// At least.
+        least: f64,
+        /// At most.
+        most: f64,
+        /// Of which figure.
+        metric: Metric,
+    },
+    /// `of` is at `to` `least` to `most` times what it is at `from`.
+    Scales {
+        /// The subject.
+        of: &'static str,
+        /// The point below the line.
+        from: u64,
+        /// The point above it.
+        to: u64,
         /// At least.
         least: f64,
         /// At most.
@@ -296,10 +368,11 @@ pub(crate) enum Claim {
 }
 
 impl Claim {
-    /// The two subjects that it is about.
+    /// The two subjects that it is about, or one twice.
     pub(crate) fn subjects(&self) -> [&'static str; 2] {
         match *self {
             Self::Ratio { of, to, .. } => [of, to],
+            Self::Scales { of, .. } => [of, of],
             Self::Crosses { left, right, .. } => [left, right],
         }
     }
@@ -307,7 +380,7 @@ impl Claim {
     /// The figure that it is about, if it isn't the chart's.
     pub(crate) fn metric(&self) -> Option<Metric> {
         match *self {
-            Self::Ratio { metric, .. } => Some(metric),
+            Self::Ratio { metric, .. } | Self::Scales { metric, .. } => Some(metric),
             Self::Crosses { .. } => None,
         }
     }

@@ -55,19 +55,26 @@ pub(crate) fn in_figures(claim: &Claim, experiment: &Experiment) -> String {
             most,
             metric,
         } => {
-            let range = match (least, most) {
-                (least, most) if least <= 0.0 => format!("at most {most} ×"),
-                (least, most) if most >= 1e4 => format!("at least {least} ×"),
-                (least, most) => format!("{least} to {most} ×"),
-            };
+            let range = range(least, most);
             let place =
                 at.map_or_else(|| "everywhere".to_owned(), |at| format!("at {}", point(at)));
-            let what = if metric == experiment.metric {
-                String::new()
-            } else {
-                format!(", {}", metric.label())
-            };
+            let what = what(metric, experiment);
             format!("{of} = {range} {to}, {place}{what}")
+        }
+        Claim::Scales {
+            of,
+            from,
+            to,
+            least,
+            most,
+            metric,
+        } => {
+            let (range, what) = (range(least, most), what(metric, experiment));
+            format!(
+                "{of} at {} = {range} itself at {}{what}",
+                point(to),
+                point(from)
+            )
         }
         Claim::Crosses {
             left,
@@ -82,6 +89,23 @@ pub(crate) fn in_figures(claim: &Claim, experiment: &Experiment) -> String {
             )
         }
     }
+}
+
+/// The bounds of a ratio.
+fn range(least: f64, most: f64) -> String {
+    match (least, most) {
+        (least, most) if least <= 0.0 => format!("at most {most} ×"),
+        (least, most) if most >= 1e4 => format!("at least {least} ×"),
+        (least, most) => format!("{least} to {most} ×"),
+    }
+}
+
+/// The figure that is compared, if it isn't the chart's.
+fn what(metric: Metric, experiment: &Experiment) -> String {
+    if metric == experiment.metric {
+        return String::new();
+    }
+    format!(", {}", metric.label())
 }
 
 /// Compares a claim with the results.
@@ -110,7 +134,41 @@ pub(crate) fn of(claim: &Claim, section: &Section) -> Verdict {
             }
             in_range(section, &ratios, least, most)
         }
+        Claim::Scales {
+            from,
+            to,
+            least,
+            most,
+            metric,
+            ..
+        } => match scaling(section, left, metric, from, to) {
+            Some(ratio) => in_range(section, &[(to, ratio)], least, most),
+            None => Verdict::NotMeasured(missing_at(section, left, metric, [from, to])),
+        },
         Claim::Crosses { from, to, .. } => crossing(section, left, right, from, to),
+    }
+}
+
+/// A row at one point over itself at another. Its noise is never less than what the control rows differ by at either.
+fn scaling(section: &Section, row: &Row, metric: Metric, from: u64, to: u64) -> Option<Ratio> {
+    let ratio = Ratio::of(row.at(metric, to)?, row.at(metric, from)?)?;
+    let gap = |at| {
+        let (control, again) = section.control()?;
+        Ratio::of(again.at(metric, at)?, control.at(metric, at)?).map(Ratio::gap)
+    };
+    let gaps = [from, to].into_iter().filter_map(gap);
+    Some(Ratio {
+        noise: ratio.noise.map(|noise| gaps.fold(noise, f64::max)),
+        ..ratio
+    })
+}
+
+/// At which of these points a row has no figure.
+fn missing_at(section: &Section, row: &Row, metric: Metric, points: [u64; 2]) -> String {
+    let mut lacking = points.into_iter();
+    match lacking.find(|&at| row.at(metric, at).is_none()) {
+        Some(at) => missing(section, [row, row], metric, Some(at)),
+        None => format!("{} is not comparable with itself", row.name),
     }
 }
 
@@ -329,6 +387,33 @@ mod tests {
         assert_eq!(
             of(&nowhere, &section).to_string(),
             "not as expected: loop is cheaper from 1 live tasks to 10 k live tasks"
+        );
+    }
+
+    #[test]
+    fn a_row_is_compared_with_itself_at_another_point() {
+        let grows = |least, most, to| Claim::Scales {
+            of: "task",
+            from: 1,
+            to,
+            least,
+            most,
+            metric: Metric::Wall,
+        };
+        let section = fixture::section(3);
+        // 100 to the power of 0.15.
+        let outcome = of(&grows(1.5, 2.5, 100), &section);
+        assert!(matches!(outcome, Verdict::AsExpected(_)), "{outcome}");
+        let outcome = of(&grows(0.4, 0.6, 100), &section);
+        assert!(matches!(outcome, Verdict::NotAsExpected(_)), "{outcome}");
+        let outcome = of(&grows(1.5, 2.5, 7), &section);
+        assert_eq!(
+            outcome.to_string(),
+            "not measured: 7 live tasks is no point of this run"
+        );
+        assert_eq!(
+            in_figures(&grows(1.5, 2.5, 100), &section.experiment),
+            "task at 100 live tasks = 1.5 to 2.5 × itself at 1 live tasks"
         );
     }
 

@@ -13,7 +13,7 @@ use std::thread;
 
 use camshaft_probe::sys;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Meter, Metric, Sample, repeat};
 use crate::models::process;
 use crate::models::shared::{self, Locked, Race};
@@ -39,94 +39,69 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu],
     expectations: &[
-        Expectation {
-            text: "A mutex that nobody else wants is two locked instructions instead of one.",
-            claim: Claim::Ratio {
-                of: "Mutex",
-                to: "fetch_add",
-                at: Some(1),
-                least: 1.5,
-                most: 3.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Between two cores the cache line travels, and a loop of compare-and-swap loses to fetch_add.",
-            claim: Claim::Ratio {
-                of: "compare_exchange",
-                to: "fetch_add",
-                at: Some(2),
-                least: 1.2,
-                most: 10.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A mutex between two cores has its own line travel, and sleeps besides: compare-and-swap is far ahead.",
-            claim: Claim::Ratio {
-                of: "Mutex",
-                to: "compare_exchange",
-                at: Some(2),
-                least: 2.0,
-                most: 20.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A second core makes a shared counter slower, not faster.",
-            claim: Claim::Ratio {
-                of: "fetch_add",
-                to: "fetch_add, one core",
-                at: Some(2),
-                least: 1.5,
-                most: 20.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "On one core a thread is rarely interrupted while it holds the lock: a mutex costs what it does alone.",
-            claim: Claim::Ratio {
-                of: "Mutex, one core",
-                to: "fetch_add, one core",
-                at: Some(2),
-                least: 1.5,
-                most: 3.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A cache line does not know whether it is shared by threads or by processes.",
-            claim: Claim::Ratio {
-                of: "fetch_add, processes",
-                to: "fetch_add",
-                at: None,
-                least: 0.8,
-                most: 1.25,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A counter for each thread, summed at the end, scales: half the time.",
-            claim: Claim::Ratio {
-                of: "a counter each",
-                to: "fetch_add",
-                at: Some(2),
-                least: 0.01,
-                most: 0.2,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Tasks that share a thread share a plain cell, whatever their number.",
-            claim: Claim::Ratio {
-                of: "Cell, tasks",
-                to: "fetch_add",
-                at: Some(2),
-                least: 0.01,
-                most: 0.2,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "A mutex that nobody else wants is two locked instructions instead of one.",
+            Metric::Wall,
+            "Mutex",
+            "fetch_add",
+            Some(1),
+            (1.5, 3.0),
+        ),
+        Expectation::ratio(
+            "Between two cores the cache line travels, and a loop of compare-and-swap loses to fetch_add.",
+            Metric::Wall,
+            "compare_exchange",
+            "fetch_add",
+            Some(2),
+            (1.2, 10.0),
+        ),
+        Expectation::ratio(
+            "A mutex between two cores has its own line travel, and sleeps besides: compare-and-swap is far ahead.",
+            Metric::Wall,
+            "Mutex",
+            "compare_exchange",
+            Some(2),
+            (2.0, 20.0),
+        ),
+        Expectation::ratio(
+            "A second core makes a shared counter slower, not faster.",
+            Metric::Wall,
+            "fetch_add",
+            "fetch_add, one core",
+            Some(2),
+            (1.5, 20.0),
+        ),
+        Expectation::ratio(
+            "On one core a thread is rarely interrupted while it holds the lock: a mutex costs what it does alone.",
+            Metric::Wall,
+            "Mutex, one core",
+            "fetch_add, one core",
+            Some(2),
+            (1.5, 3.0),
+        ),
+        Expectation::ratio(
+            "A cache line does not know whether it is shared by threads or by processes.",
+            Metric::Wall,
+            "fetch_add, processes",
+            "fetch_add",
+            None,
+            (0.8, 1.25),
+        ),
+        Expectation::scales(
+            "A counter for each thread, summed at the end, scales: two take half the time.",
+            Metric::Wall,
+            "a counter each",
+            (1, 2),
+            (0.48, 0.6),
+        ),
+        Expectation::ratio(
+            "Tasks that share a thread share a plain cell, whatever their number.",
+            Metric::Wall,
+            "Cell, tasks",
+            "fetch_add",
+            Some(2),
+            (0.01, 0.2),
+        ),
     ],
     control: "fetch_add",
     subjects: &[

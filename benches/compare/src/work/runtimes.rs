@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use camshaft_probe::sys;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
     Role, fiber as on_fibers, in_models, native as on_native, thread as on_threads,
@@ -41,28 +41,22 @@ const YIELD: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu],
     expectations: &[
-        Expectation {
-            text: "A fiber's turn is a task's and two switches.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(1000),
-                least: 1.5,
-                most: 4.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A thread's turn is the kernel's.",
-            claim: Claim::Ratio {
-                of: "threads, one core",
-                to: "tasks",
-                at: Some(1000),
-                least: 30.0,
-                most: 300.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "A fiber's turn is a task's and two switches.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(1000),
+            (1.5, 4.0),
+        ),
+        Expectation::ratio(
+            "A thread's turn is the kernel's.",
+            Metric::Wall,
+            "threads, one core",
+            "tasks",
+            Some(1000),
+            (30.0, 300.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![yields;
@@ -96,28 +90,22 @@ const SPAWN: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "A pooled stack makes a fiber's life about as dear as a task's and its switches.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(1),
-                least: 1.2,
-                most: 3.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A thread is started by the kernel, and its stack mapped and unmapped.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "tasks",
-                at: Some(1),
-                least: 200.0,
-                most: 3000.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "A pooled stack makes a fiber's life about as dear as a task's and its switches.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(1),
+            (1.2, 3.0),
+        ),
+        Expectation::ratio(
+            "A thread is started by the kernel, and its stack mapped and unmapped.",
+            Metric::Wall,
+            "threads",
+            "tasks",
+            Some(1),
+            (200.0, 3000.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![spawns;
@@ -151,28 +139,22 @@ const IDLE: Experiment = Experiment {
     metric: Metric::Resident,
     also: &[Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "A fiber has a page at least, a task what it holds across the await.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(100_000),
-                least: 10.0,
-                most: 40.0,
-                metric: Metric::Resident,
-            },
-        },
-        Expectation {
-            text: "A thread has two pages or more of its own, beside what the kernel keeps for it.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "fibers",
-                at: Some(10_000),
-                least: 1.5,
-                most: 5.0,
-                metric: Metric::Resident,
-            },
-        },
+        Expectation::ratio(
+            "A fiber has a page at least, a task what it holds across the await.",
+            Metric::Resident,
+            "fibers",
+            "tasks",
+            Some(100_000),
+            (10.0, 40.0),
+        ),
+        Expectation::ratio(
+            "A thread has two pages or more of its own, beside what the kernel keeps for it.",
+            Metric::Resident,
+            "threads",
+            "fibers",
+            Some(10_000),
+            (1.5, 5.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![idle;

@@ -1,6 +1,6 @@
 //! Many send and one receives: from a channel of each, with select, or from one channel for all.
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
@@ -32,39 +32,30 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu, Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "A select that looks for the next channel with an item finds one at once: as cheap as one channel.",
-            claim: Claim::Ratio {
-                of: "tasks",
-                to: "tasks, one channel",
-                at: Some(8),
-                least: 0.6,
-                most: 1.5,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "The receiver of a select waits rarely: stackful and stackless tie.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: None,
-                least: 0.9,
-                most: 1.4,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A goroutine locks every channel of its select, in order, before it looks.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "fibers",
-                at: Some(8),
-                least: 3.0,
-                most: 15.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "A select that looks for the next channel with an item finds one at once: as cheap as one channel.",
+            Metric::Wall,
+            "tasks",
+            "tasks, one channel",
+            Some(8),
+            (0.6, 1.5),
+        ),
+        Expectation::ratio(
+            "The receiver of a select waits rarely: stackful and stackless tie.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            None,
+            (0.9, 1.4),
+        ),
+        Expectation::ratio(
+            "A goroutine locks every channel of its select, in order, before it looks.",
+            Metric::Wall,
+            "Go, one core",
+            "fibers",
+            Some(8),
+            (3.0, 15.0),
+        ),
     ],
     control: "fibers",
     subjects: with_peers![tasks;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample, try_repeat};
 use crate::models::process;
@@ -35,61 +35,46 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu, Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "A fiber pays two switches of stacks more for a message than a task, beside the same channel.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(1),
-                least: 1.1,
-                most: 2.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "With 20,000 of them, the stack of each is out of the cache when its turn comes.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(10_000),
-                least: 1.5,
-                most: 4.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Between threads on one core the kernel switches: microseconds instead of tens of nanoseconds.",
-            claim: Claim::Ratio {
-                of: "threads, one core",
-                to: "tasks",
-                at: Some(1),
-                least: 20.0,
-                most: 100.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A second core makes it worse: it has to be woken from its sleep.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "threads, one core",
-                at: Some(1),
-                least: 1.2,
-                most: 10.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Goroutines lock their channels, and are parked by a scheduler made for many threads.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "fibers",
-                at: Some(1),
-                least: 1.5,
-                most: 6.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "A fiber pays two switches of stacks more for a message than a task, beside the same channel.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(1),
+            (1.1, 2.0),
+        ),
+        Expectation::ratio(
+            "With 20,000 of them, the stack of each is out of the cache when its turn comes.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(10_000),
+            (1.5, 4.0),
+        ),
+        Expectation::ratio(
+            "Between threads on one core the kernel switches: microseconds instead of tens of nanoseconds.",
+            Metric::Wall,
+            "threads, one core",
+            "tasks",
+            Some(1),
+            (20.0, 100.0),
+        ),
+        Expectation::ratio(
+            "A second core makes it worse: it has to be woken from its sleep.",
+            Metric::Wall,
+            "threads",
+            "threads, one core",
+            Some(1),
+            (1.2, 10.0),
+        ),
+        Expectation::ratio(
+            "Goroutines lock their channels, and are parked by a scheduler made for many threads.",
+            Metric::Wall,
+            "Go, one core",
+            "fibers",
+            Some(1),
+            (1.5, 6.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![tasks;

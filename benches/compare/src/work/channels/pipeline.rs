@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
@@ -34,50 +34,38 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu, Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "With room for one, each hop is a switch, and fibers pay for the stacks.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(1),
-                least: 1.1,
-                most: 2.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "With room for 256, a switch is paid once for many numbers, and the models tie.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(256),
-                least: 0.9,
-                most: 1.1,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Room helps threads most: it saves a futex and a switch in the kernel.",
-            claim: Claim::Ratio {
-                of: "threads, one core",
-                to: "tasks",
-                at: Some(256),
-                least: 2.0,
-                most: 20.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Goroutines lock each channel for each message, switch or no switch.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "fibers",
-                at: Some(256),
-                least: 2.0,
-                most: 8.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "With room for one, each hop is a switch, and fibers pay for the stacks.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(1),
+            (1.1, 2.0),
+        ),
+        Expectation::ratio(
+            "With room for 256, a switch is paid once for many numbers, and the models tie.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(256),
+            (0.9, 1.1),
+        ),
+        Expectation::ratio(
+            "Room helps threads most: it saves a futex and a switch in the kernel.",
+            Metric::Wall,
+            "threads, one core",
+            "tasks",
+            Some(256),
+            (2.0, 20.0),
+        ),
+        Expectation::ratio(
+            "Goroutines lock each channel for each message, switch or no switch.",
+            Metric::Wall,
+            "Go, one core",
+            "fibers",
+            Some(256),
+            (2.0, 8.0),
+        ),
     ],
     control: "fibers",
     subjects: with_peers![tasks;

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
@@ -28,39 +28,30 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu, Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "Sixteen messages share a switch, so that the channel and the division count for more than the model.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: None,
-                least: 0.9,
-                most: 1.4,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Threads wait in the kernel.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "tasks",
-                at: Some(100),
-                least: 10.0,
-                most: 100.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Goroutines lock their channels.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "tasks",
-                at: Some(1000),
-                least: 1.5,
-                most: 5.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "Sixteen messages share a switch, so that the channel and the division count for more than the model.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            None,
+            (0.9, 1.4),
+        ),
+        Expectation::ratio(
+            "Threads wait in the kernel.",
+            Metric::Wall,
+            "threads",
+            "tasks",
+            Some(100),
+            (10.0, 100.0),
+        ),
+        Expectation::ratio(
+            "Goroutines lock their channels.",
+            Metric::Wall,
+            "Go, one core",
+            "tasks",
+            Some(1000),
+            (1.5, 5.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![tasks;

@@ -1,6 +1,6 @@
 //! Skynet: each node starts ten, which send it their sums; a leaf sends its number.
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
@@ -26,50 +26,38 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu, Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "While a thousand stacks fit the caches, a fiber is a task and a switch.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(1000),
-                least: 1.1,
-                most: 2.5,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "100,000 stacks do not: each start writes to a page that is out of the cache.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(100_000),
-                least: 2.0,
-                most: 8.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "To start a thread costs some ten microseconds.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "tasks",
-                at: Some(1000),
-                least: 50.0,
-                most: 500.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Goroutines are stackful too, with stacks of 2 KiB that are used again.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "fibers",
-                at: Some(100_000),
-                least: 0.4,
-                most: 1.5,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "While a thousand stacks fit the caches, a fiber is a task and a switch.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(1000),
+            (1.1, 2.5),
+        ),
+        Expectation::ratio(
+            "100,000 stacks do not: each start writes to a page that is out of the cache.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            Some(100_000),
+            (2.0, 8.0),
+        ),
+        Expectation::ratio(
+            "To start a thread costs some ten microseconds.",
+            Metric::Wall,
+            "threads",
+            "tasks",
+            Some(1000),
+            (50.0, 500.0),
+        ),
+        Expectation::ratio(
+            "Goroutines are stackful too, with stacks of 2 KiB that are used again.",
+            Metric::Wall,
+            "Go, one core",
+            "fibers",
+            Some(100_000),
+            (0.4, 1.5),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![tasks;

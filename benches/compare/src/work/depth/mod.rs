@@ -9,7 +9,7 @@ mod suspend;
 
 use camshaft::task::yield_now;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Setting, Subject};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::both::both;
 
@@ -28,46 +28,6 @@ const DEPTH: Axis = Axis {
     full: &[1, 3, 10, 30, 100, 300, 1000],
 };
 
-/// A claim about time.
-const fn times(
-    text: &'static str,
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    range: (f64, f64),
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least: range.0,
-            most: range.1,
-            metric: Metric::Wall,
-        },
-    }
-}
-
-/// A claim that one is cheaper where it is shallow, and the other where it is deep.
-const fn crosses(
-    text: &'static str,
-    left: &'static str,
-    right: &'static str,
-    from: u64,
-    to: u64,
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Crosses {
-            left,
-            right,
-            from,
-            to,
-        },
-    }
-}
-
 pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         name: "depth",
@@ -79,29 +39,29 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu],
         expectations: &[
-            crosses(
+            Expectation::crosses(
                 "Each level of boxes is a poll by pointer, so a few of them cost what two switches do.",
                 BOXED,
                 "fiber",
-                1,
-                10,
+                (1, 10),
             ),
-            crosses(
+            Expectation::crosses(
                 "The compiler inlines nested futures, but each level keeps a state to look at.",
                 INLINE,
                 "fiber",
-                3,
-                30,
+                (3, 30),
             ),
-            times(
+            Expectation::ratio(
                 "A thousand polls against one switch.",
+                Metric::Wall,
                 BOXED,
                 "fiber",
                 Some(1000),
                 (50.0, 1000.0),
             ),
-            times(
+            Expectation::ratio(
                 "If each call is a task of its own, only the innermost is polled: no depth, and no stack.",
+                Metric::Wall,
                 A_TASK_EACH,
                 "fiber",
                 Some(100),
@@ -142,22 +102,23 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "A call is a nanosecond, and a boxed one an allocation, two polls, and a drop.",
+                Metric::Wall,
                 BOXED,
                 "fiber",
                 Some(100),
                 (5.0, 30.0),
             ),
-            crosses(
+            Expectation::crosses(
                 "Nested futures need no allocation, but are made and moved as a whole.",
                 INLINE,
                 "fiber",
-                3,
-                100,
+                (3, 100),
             ),
-            times(
+            Expectation::ratio(
                 "A task for each call is the dearest: a life each.",
+                Metric::Wall,
                 A_TASK_EACH,
                 BOXED,
                 Some(100),

@@ -7,7 +7,7 @@ mod flat;
 mod recursion;
 mod slot;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Subject};
 use crate::measure::Metric;
 
 use recursion::{Hanoi, Step, Tree};
@@ -18,27 +18,6 @@ const BOXED: &str = "futures in boxes";
 const FIBER: &str = "generator in a fiber";
 const THREAD: (u64, &str) = (10, "each value takes two switches of the kernel's");
 const THREADS: (u64, &str) = (100, "a hundred threads say what more would");
-
-/// A claim about time.
-const fn times(
-    text: &'static str,
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    range: (f64, f64),
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least: range.0,
-            most: range.1,
-            metric: Metric::Wall,
-        },
-    }
-}
 
 const HEIGHTS: Axis = Axis {
     label: "deep",
@@ -73,31 +52,31 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            Expectation {
-                text: "Each value of boxed futures is polled through all levels above it, and a fiber switches.",
-                claim: Claim::Crosses {
-                    left: BOXED,
-                    right: FIBER,
-                    from: 1,
-                    to: 8,
-                },
-            },
-            times(
+            Expectation::crosses(
+                "Each value of boxed futures is polled through all levels above it, and a fiber switches.",
+                BOXED,
+                FIBER,
+                (1, 8),
+            ),
+            Expectation::ratio(
                 "Sixteen levels are sixteen polls, and every second value an allocation.",
+                Metric::Wall,
                 BOXED,
                 FIBER,
                 Some(16),
                 (3.0, 10.0),
             ),
-            times(
+            Expectation::ratio(
                 "Who keeps the path by hand beats the switch, but has to write it.",
+                Metric::Wall,
                 BY_HAND,
                 FIBER,
                 Some(16),
                 (0.1, 0.6),
             ),
-            times(
+            Expectation::ratio(
                 "Two switches of the kernel's for a value.",
+                Metric::Wall,
                 "thread and channel",
                 FIBER,
                 Some(8),
@@ -121,15 +100,17 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "It is the same walk through another tree.",
+                Metric::Wall,
                 BOXED,
                 FIBER,
                 Some(16),
                 (3.0, 10.0),
             ),
-            times(
+            Expectation::ratio(
                 "The path by hand has larger steps.",
+                Metric::Wall,
                 BY_HAND,
                 FIBER,
                 Some(16),
@@ -154,36 +135,41 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "A poll with a cell for the value is little more than a call.",
+                Metric::Wall,
                 "future",
                 FIBER,
                 Some(1),
                 (0.2, 0.8),
             ),
-            times(
+            Expectation::ratio(
                 "A generator adds the checks of a fiber to the switch.",
+                Metric::Wall,
                 FIBER,
                 BARE,
                 Some(1),
                 (1.1, 2.0),
             ),
-            times(
+            Expectation::ratio(
                 "Many stacks miss the caches, many states don't.",
+                Metric::Wall,
                 FIBER,
                 "future",
                 Some(100_000),
                 (3.0, 20.0),
             ),
-            times(
+            Expectation::ratio(
                 "An interpreter takes its time for everything, so its generators are no worse than its calls.",
+                Metric::Wall,
                 "Python generator",
                 FIBER,
                 Some(1),
                 (3.0, 20.0),
             ),
-            times(
+            Expectation::ratio(
                 "A goroutine and a channel go through a scheduler for each value.",
+                Metric::Wall,
                 "goroutine and channel",
                 FIBER,
                 Some(1),

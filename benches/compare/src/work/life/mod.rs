@@ -10,7 +10,7 @@
 mod cancel;
 mod live;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Subject};
 use crate::measure::Metric;
 
 use live::Window;
@@ -19,27 +19,6 @@ const BARE: &str = "bare coroutine";
 const UCONTEXT: &str = "ucontext, same stack";
 const THREAD_LIMIT: (u64, &str) = (1000, "a thousand threads say what more would");
 const PROCESS_LIMIT: (u64, &str) = (100, "a hundred processes say what a thousand would");
-
-/// A claim about time.
-const fn times(
-    text: &'static str,
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    range: (f64, f64),
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least: range.0,
-            most: range.1,
-            metric: Metric::Wall,
-        },
-    }
-}
 
 pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
@@ -57,36 +36,41 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "A fiber is a task, a pop from a pool of stacks, two switches and a push: two or three tasks.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(1),
                 (1.5, 3.5),
             ),
-            times(
+            Expectation::ratio(
                 "The goal is 120 ns, which is six times what a task took when it was set.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 None,
                 (0.0, 6.0),
             ),
-            times(
+            Expectation::ratio(
                 "Without a task around it, a fiber is lighter.",
+                Metric::Wall,
                 "native fiber",
                 "fiber",
                 Some(1),
                 (0.3, 0.9),
             ),
-            times(
+            Expectation::ratio(
                 "A thread needs the kernel for everything, and a fiber for nothing.",
+                Metric::Wall,
                 "thread",
                 "fiber",
                 Some(1),
                 (100.0, 1000.0),
             ),
-            times(
+            Expectation::ratio(
                 "A process copies its page tables as well.",
+                Metric::Wall,
                 "process",
                 "thread",
                 Some(1),
@@ -123,15 +107,17 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "Two turns instead of one, and otherwise the same.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(1),
                 (1.5, 3.5),
             ),
-            times(
+            Expectation::ratio(
                 "Ten thousand stacks do not fit into the caches: each life touches a page.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(10_000),
@@ -175,22 +161,25 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "A stack takes a guard and a page fault, each more than a microsecond's half; a task a slot.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(10_000),
                 (5.0, 40.0),
             ),
-            times(
+            Expectation::ratio(
                 "The page fault is there whoever schedules.",
+                Metric::Wall,
                 "fiber",
                 "native fiber",
                 Some(10_000),
                 (0.8, 1.3),
             ),
-            times(
+            Expectation::ratio(
                 "A cold fiber is still far from a thread.",
+                Metric::Wall,
                 "thread",
                 "fiber",
                 Some(100),
@@ -234,22 +223,25 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu, Metric::Allocations],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "Dropping a future is a call; a stack has to be unwound, frame by frame, by tables.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(1),
                 (15.0, 100.0),
             ),
-            times(
+            Expectation::ratio(
                 "Each frame costs the unwinder as much again, and the boxes of the tasks an allocation.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(100),
                 (5.0, 40.0),
             ),
-            times(
+            Expectation::ratio(
                 "The same unwinder.",
+                Metric::Wall,
                 "native fiber",
                 "fiber",
                 None,

@@ -6,9 +6,7 @@ use std::time::Duration;
 use camshaft::task::spawn_blocking;
 use camshaft_probe::sys;
 
-use crate::experiment::{
-    Axis, Claim, Expectation, Experiment, Model, Outcome, Scale, Setting, Subject,
-};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Scale, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::process;
@@ -42,94 +40,78 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Total,
     also: &[Metric::Cpu],
     expectations: &[
-        Expectation {
-            text: "Five tasks sleep at once, and so do five fibers: the time of one sleep.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(5),
-                least: 0.95,
-                most: 1.05,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "A blocking call in a task stops its thread, and with it all others: five times as long.",
-            claim: Claim::Ratio {
-                of: "tasks, blocking call",
-                to: "tasks",
-                at: Some(5),
-                least: 4.5,
-                most: 5.2,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "A fiber has a stack of its own, but no thread of its own: the same.",
-            claim: Claim::Ratio {
-                of: "fibers, blocking call",
-                to: "tasks, blocking call",
-                at: Some(5),
-                least: 0.95,
-                most: 1.05,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "spawn_blocking gives each such call a thread, and the tasks wait as usual.",
-            claim: Claim::Ratio {
-                of: "tasks, spawn_blocking",
-                to: "tasks",
-                at: Some(5),
-                least: 0.95,
-                most: 1.2,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "The pool has 512 threads; the thousandth sleep waits for one.",
-            claim: Claim::Ratio {
-                of: "tasks, spawn_blocking",
-                to: "tasks",
-                at: Some(1000),
-                least: 1.9,
-                most: 2.2,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "Threads sleep as well as tasks do; each costs some ten microseconds more.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "tasks",
-                at: Some(100),
-                least: 5.0,
-                most: 100.0,
-                metric: Metric::Cpu,
-            },
-        },
-        Expectation {
-            text: "A process costs several times a thread.",
-            claim: Claim::Ratio {
-                of: "processes",
-                to: "threads",
-                at: Some(100),
-                least: 2.0,
-                most: 20.0,
-                metric: Metric::Cpu,
-            },
-        },
-        Expectation {
-            text: "Python's asyncio waits no worse than its threads.",
-            claim: Claim::Ratio {
-                of: "Python asyncio",
-                to: "Python threading",
-                at: Some(100),
-                least: 0.2,
-                most: 1.1,
-                metric: Metric::Cpu,
-            },
-        },
+        Expectation::ratio(
+            "Five tasks sleep at once: the time of one sleep, and a fifth of five.",
+            Metric::Total,
+            "tasks",
+            "one after another",
+            Some(5),
+            (0.19, 0.22),
+        ),
+        Expectation::ratio(
+            "Five fibers do the same.",
+            Metric::Total,
+            "fibers",
+            "tasks",
+            Some(5),
+            (0.95, 1.05),
+        ),
+        Expectation::ratio(
+            "A blocking call in a task stops its thread, and with it all others: five times as long.",
+            Metric::Total,
+            "tasks, blocking call",
+            "tasks",
+            Some(5),
+            (4.5, 5.2),
+        ),
+        Expectation::ratio(
+            "A fiber has a stack of its own, but no thread of its own: the same.",
+            Metric::Total,
+            "fibers, blocking call",
+            "tasks, blocking call",
+            Some(5),
+            (0.95, 1.05),
+        ),
+        Expectation::ratio(
+            "spawn_blocking gives each such call a thread, and the tasks wait as usual.",
+            Metric::Total,
+            "tasks, spawn_blocking",
+            "tasks",
+            Some(5),
+            (0.95, 1.2),
+        ),
+        Expectation::ratio(
+            "The pool has 512 threads; the thousandth sleep waits for one.",
+            Metric::Total,
+            "tasks, spawn_blocking",
+            "tasks",
+            Some(1000),
+            (1.9, 2.2),
+        ),
+        Expectation::ratio(
+            "Threads sleep as well as tasks do; each costs some ten microseconds more.",
+            Metric::Cpu,
+            "threads",
+            "tasks",
+            Some(100),
+            (5.0, 100.0),
+        ),
+        Expectation::ratio(
+            "A process costs several times a thread.",
+            Metric::Cpu,
+            "processes",
+            "threads",
+            Some(100),
+            (2.0, 20.0),
+        ),
+        Expectation::ratio(
+            "Python's asyncio waits no worse than its threads.",
+            Metric::Cpu,
+            "Python asyncio",
+            "Python threading",
+            Some(100),
+            (0.2, 1.1),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![tasks;

@@ -3,9 +3,7 @@
 use camshaft::task::spawn_blocking;
 use camshaft_probe::sys;
 
-use crate::experiment::{
-    Axis, Claim, Expectation, Experiment, Model, Outcome, Scale, Setting, Subject,
-};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Scale, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::process;
@@ -30,72 +28,54 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Total,
     also: &[Metric::Cpu],
     expectations: &[
-        Expectation {
-            text: "On one core it matters not at all who computes.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: None,
-                least: 0.97,
-                most: 1.03,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "Four threads on two cores take half the time.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "tasks",
-                at: Some(4),
-                least: 0.48,
-                most: 0.6,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "Processes do as well, once a sum takes long enough to pay for the fork.",
-            claim: Claim::Ratio {
-                of: "processes",
-                to: "threads",
-                at: Some(4),
-                least: 0.95,
-                most: 1.3,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "Python's threads take turns under one lock: nothing is gained.",
-            claim: Claim::Ratio {
-                of: "Python threading",
-                to: "Python, one after another",
-                at: Some(4),
-                least: 0.95,
-                most: 1.2,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "Python's processes have a lock each.",
-            claim: Claim::Ratio {
-                of: "Python multiprocessing",
-                to: "Python, one after another",
-                at: Some(4),
-                least: 0.48,
-                most: 0.65,
-                metric: Metric::Total,
-            },
-        },
-        Expectation {
-            text: "asyncio is for waiting; computing in it is computing one after another.",
-            claim: Claim::Ratio {
-                of: "Python asyncio",
-                to: "Python, one after another",
-                at: Some(4),
-                least: 0.95,
-                most: 1.1,
-                metric: Metric::Total,
-            },
-        },
+        Expectation::ratio(
+            "On one core it matters not at all who computes.",
+            Metric::Total,
+            "fibers",
+            "tasks",
+            None,
+            (0.97, 1.03),
+        ),
+        Expectation::ratio(
+            "Four threads on two cores take half the time.",
+            Metric::Total,
+            "threads",
+            "tasks",
+            Some(4),
+            (0.48, 0.6),
+        ),
+        Expectation::ratio(
+            "Processes do as well, once a sum takes long enough to pay for the fork.",
+            Metric::Total,
+            "processes",
+            "threads",
+            Some(4),
+            (0.95, 1.3),
+        ),
+        Expectation::ratio(
+            "Python's threads take turns under one lock: nothing is gained.",
+            Metric::Total,
+            "Python threading",
+            "Python, one after another",
+            Some(4),
+            (0.95, 1.2),
+        ),
+        Expectation::ratio(
+            "Python's processes have a lock each.",
+            Metric::Total,
+            "Python multiprocessing",
+            "Python, one after another",
+            Some(4),
+            (0.48, 0.65),
+        ),
+        Expectation::ratio(
+            "asyncio is for waiting; computing in it is computing one after another.",
+            Metric::Total,
+            "Python asyncio",
+            "Python, one after another",
+            Some(4),
+            (0.95, 1.1),
+        ),
     ],
     control: "tasks",
     subjects: &[

@@ -10,7 +10,7 @@
 mod grown;
 mod waiting;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Subject};
 use crate::measure::Metric;
 
 const PAGE: &str = "a page for each stack";
@@ -34,27 +34,6 @@ const fn many(small: &'static [u64], quick: &'static [u64]) -> Axis {
         smoke: small,
         quick,
         full: &[1000, 10_000, 100_000, 1_000_000],
-    }
-}
-
-/// A claim about all memory.
-const fn takes(
-    text: &'static str,
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    range: (f64, f64),
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least: range.0,
-            most: range.1,
-            metric: Metric::Memory,
-        },
     }
 }
 
@@ -96,36 +75,41 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Memory,
         also: ALSO,
         expectations: &[
-            takes(
+            Expectation::ratio(
                 "A fiber takes one page, its entry in a page table, and a task of the size of a pointer: 4.3 KiB.",
+                Metric::Memory,
                 "fiber",
                 PAGE,
                 Some(100_000),
                 (1.0, 1.04),
             ),
-            takes(
+            Expectation::ratio(
                 "A task needs a cache line and its place in tables, and a stack a page.",
+                Metric::Memory,
                 "fiber",
                 "task",
                 Some(100_000),
                 (40.0, 70.0),
             ),
-            takes(
+            Expectation::ratio(
                 "With 1 MiB each, two stacks share a page of the page table.",
+                Metric::Memory,
                 "fiber, stack of 1 MiB",
                 "fiber",
                 Some(100_000),
                 (1.4, 1.6),
             ),
-            takes(
+            Expectation::ratio(
                 "A thread has a stack in the kernel, too, of 16 KiB, and three pages or four of its own.",
+                Metric::Memory,
                 "thread",
                 "fiber",
                 Some(10_000),
                 (6.0, 12.0),
             ),
-            takes(
+            Expectation::ratio(
                 "What a task adds to its future is a header, and the place in a queue.",
+                Metric::Memory,
                 "task",
                 "future, boxed",
                 Some(100_000),
@@ -145,15 +129,17 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Memory,
         also: ALSO,
         expectations: &[
-            takes(
+            Expectation::ratio(
                 "The bytes find room in the fiber's page.",
+                Metric::Memory,
                 "fiber",
                 PAGE,
                 Some(10_000),
                 (1.0, 1.04),
             ),
-            takes(
+            Expectation::ratio(
                 "A task is larger by them, so the distance shrinks.",
+                Metric::Memory,
                 "fiber",
                 "task",
                 Some(10_000),
@@ -173,15 +159,17 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Memory,
         also: ALSO,
         expectations: &[
-            takes(
+            Expectation::ratio(
                 "A page of bytes and a page of the fiber's own; the first of large frames is the worst for it.",
+                Metric::Memory,
                 "fiber",
                 "task",
                 Some(10_000),
                 (1.7, 2.3),
             ),
-            takes(
+            Expectation::ratio(
                 "Pages of a size are what a stack is good at.",
+                Metric::Memory,
                 "fiber",
                 PAGE,
                 Some(10_000),

@@ -14,32 +14,11 @@ mod instructions;
 mod line;
 mod server;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Subject};
 use crate::measure::Metric;
 
 const ASYNC: &str = "async fn";
 const BY_HAND: &str = "by hand";
-
-/// A claim about a figure.
-const fn compare(
-    text: &'static str,
-    metric: Metric,
-    of: &'static str,
-    to: &'static str,
-    range: (f64, f64),
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at: Some(10),
-            least: range.0,
-            most: range.1,
-            metric,
-        },
-    }
-}
 
 pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
@@ -63,39 +42,44 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             Metric::Allocations,
         ],
         expectations: &[
-            compare(
+            Expectation::ratio(
                 "By hand nothing is kept twice, so it is somewhat smaller.",
                 Metric::Size,
                 BY_HAND,
                 ASYNC,
+                Some(10),
                 (0.5, 1.0),
             ),
-            compare(
+            Expectation::ratio(
                 "A fiber's state is a page of stack, whatever is in it.",
                 Metric::Size,
                 "fiber",
                 ASYNC,
+                Some(10),
                 (30.0, 150.0),
             ),
-            compare(
+            Expectation::ratio(
                 "The compiler's machine is as fast as ours.",
                 Metric::Wall,
                 BY_HAND,
                 ASYNC,
+                Some(10),
                 (0.7, 1.2),
             ),
-            compare(
+            Expectation::ratio(
                 "A resume is two switches more than a poll.",
                 Metric::Wall,
                 "fiber",
                 ASYNC,
+                Some(10),
                 (1.5, 5.0),
             ),
-            compare(
+            Expectation::ratio(
                 "All are polled for each number and no more.",
                 Metric::Polls,
                 "fiber",
                 ASYNC,
+                Some(10),
                 (0.999, 1.001),
             ),
         ],
@@ -122,18 +106,20 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Instructions,
         also: &[],
         expectations: &[
-            compare(
+            Expectation::ratio(
                 "The compiler's machine looks at its state as often as ours.",
                 Metric::Instructions,
                 BY_HAND,
                 ASYNC,
+                Some(10),
                 (0.7, 1.1),
             ),
-            compare(
+            Expectation::ratio(
                 "A fiber's poll has a page of bookkeeping around the switch.",
                 Metric::Instructions,
                 "fiber",
                 ASYNC,
+                Some(10),
                 (2.0, 6.0),
             ),
         ],

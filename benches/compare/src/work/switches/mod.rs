@@ -10,7 +10,7 @@
 mod bare;
 mod scheduled;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Subject};
 use crate::measure::Metric;
 use crate::models::order::Order;
 
@@ -26,27 +26,6 @@ const LIVE: Axis = Axis {
     full: &[1, 10, 100, 1000, 10_000, 100_000, 1_000_000],
 };
 
-/// A claim about time per turn.
-const fn times(
-    text: &'static str,
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    range: (f64, f64),
-) -> Expectation {
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least: range.0,
-            most: range.1,
-            metric: Metric::Wall,
-        },
-    }
-}
-
 pub(crate) const EXPERIMENTS: &[Experiment] = &[
     Experiment {
         name: "switch",
@@ -59,71 +38,81 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "Through the executor a fiber costs at most half more than a bare switch and a task's turn together.",
+                Metric::Wall,
                 "fiber",
                 SWITCH_AND_TASK,
                 None,
                 (0.0, 1.5),
             ),
-            times(
+            Expectation::ratio(
                 "The bridge between fibers and futures costs a fifth at most, against a scheduler that knows fibers only.",
+                Metric::Wall,
                 "fiber",
                 "native fiber",
                 None,
                 (0.0, 1.2),
             ),
-            times(
+            Expectation::ratio(
                 "One task's turn is cheaper than one fiber's: a poll is a call, and a resume two switches.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(1),
                 (1.2, 3.0),
             ),
-            times(
+            Expectation::ratio(
                 "With many of them, a fiber misses its page, its page table and its frames, and a task one line.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(100_000),
                 (3.0, 20.0),
             ),
-            times(
+            Expectation::ratio(
                 "A switch that the compiler inlines beats the classic function, which saves everything.",
+                Metric::Wall,
                 "own assembly",
                 SWITCH,
                 Some(1),
                 (1.1, 4.0),
             ),
-            times(
+            Expectation::ratio(
                 "From fiber to fiber is half of into and out of.",
+                Metric::Wall,
                 "own assembly, in a ring",
                 "own assembly",
                 Some(1),
                 (0.4, 0.7),
             ),
-            times(
+            Expectation::ratio(
                 "setjmp and longjmp save little more than assembly does, but scramble the addresses.",
+                Metric::Wall,
                 "setjmp, longjmp",
                 "own assembly",
                 Some(1),
                 (1.5, 6.0),
             ),
-            times(
+            Expectation::ratio(
                 "ucontext asks the kernel for the signal mask at every switch.",
+                Metric::Wall,
                 "ucontext",
                 "own assembly",
                 Some(1),
                 (20.0, 200.0),
             ),
-            times(
+            Expectation::ratio(
                 "A thread is two switches of the kernel's away.",
+                Metric::Wall,
                 "thread, by futex",
                 "task",
                 Some(1),
                 (200.0, 2000.0),
             ),
-            times(
+            Expectation::ratio(
                 "A process changes the page tables, too.",
+                Metric::Wall,
                 "process, by pipe",
                 "thread, by futex",
                 Some(1),
@@ -185,22 +174,25 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         metric: Metric::Wall,
         also: &[Metric::Cpu],
         expectations: &[
-            times(
+            Expectation::ratio(
                 "Nobody fetches ahead any more, so tasks miss as well, and lose some of their lead.",
+                Metric::Wall,
                 "fiber",
                 "task",
                 Some(100_000),
                 (1.5, 4.0),
             ),
-            times(
+            Expectation::ratio(
                 "The misses are those of the stacks, so the scheduler does not matter.",
+                Metric::Wall,
                 "fiber",
                 "native fiber",
                 Some(100_000),
                 (0.8, 1.2),
             ),
-            times(
+            Expectation::ratio(
                 "The goal holds for scattered fibers, too.",
+                Metric::Wall,
                 "fiber",
                 SWITCH_AND_TASK,
                 None,

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::experiment::{
-    Axis, Claim, Expectation, Experiment, Model, Outcome, Scale, Setting, Subject,
-};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Scale, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::written::{
@@ -27,50 +25,38 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Cpu,
     also: &[Metric::P50, Metric::P99, Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "A fiber is made with a stack of fresh pages, and comes back to them out of the cache.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: Some(100_000),
-                least: 2.0,
-                most: 6.0,
-                metric: Metric::Cpu,
-            },
-        },
-        Expectation {
-            text: "Without the future layer, but with a tree for the sleepers.",
-            claim: Claim::Ratio {
-                of: "native fibers",
-                to: "fibers",
-                at: Some(100_000),
-                least: 0.8,
-                most: 1.5,
-                metric: Metric::Cpu,
-            },
-        },
-        Expectation {
-            text: "A thread is woken by an interrupt of its own.",
-            claim: Claim::Ratio {
-                of: "threads",
-                to: "fibers",
-                at: Some(10_000),
-                least: 5.0,
-                most: 50.0,
-                metric: Metric::Cpu,
-            },
-        },
-        Expectation {
-            text: "Goroutines have small stacks and a heap of timers.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "fibers",
-                at: Some(100_000),
-                least: 0.5,
-                most: 2.0,
-                metric: Metric::Cpu,
-            },
-        },
+        Expectation::ratio(
+            "A fiber is made with a stack of fresh pages, and comes back to them out of the cache.",
+            Metric::Cpu,
+            "fibers",
+            "tasks",
+            Some(100_000),
+            (2.0, 6.0),
+        ),
+        Expectation::ratio(
+            "Without the future layer, but with a tree for the sleepers.",
+            Metric::Cpu,
+            "native fibers",
+            "fibers",
+            Some(100_000),
+            (0.8, 1.5),
+        ),
+        Expectation::ratio(
+            "A thread is woken by an interrupt of its own.",
+            Metric::Cpu,
+            "threads",
+            "fibers",
+            Some(10_000),
+            (5.0, 50.0),
+        ),
+        Expectation::ratio(
+            "Goroutines have small stacks and a heap of timers.",
+            Metric::Cpu,
+            "Go, one core",
+            "fibers",
+            Some(100_000),
+            (0.5, 2.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![tasks;

@@ -7,7 +7,7 @@ use camshaft_probe::sys;
 use camshaft_timer::Wheel;
 
 use super::{Random, SECOND};
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Metric, repeat};
 use crate::models::timers::{HashedWheel, IndexedHeap, LazyHeap, RedBlack, Timers, Tree, Value};
 
@@ -31,50 +31,38 @@ pub(super) const CANCEL: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Resident],
     expectations: &[
-        Expectation {
-            text: "A wheel touches a slot and a node, a tree walks down twice from its root.",
-            claim: Claim::Ratio {
-                of: "BTreeMap",
-                to: "our wheel",
-                at: Some(1_000_000),
-                least: 3.0,
-                most: 15.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A B-tree has fewer cache lines on its way down than a red-black tree.",
-            claim: Claim::Ratio {
-                of: "red-black tree",
-                to: "BTreeMap",
-                at: Some(1_000_000),
-                least: 1.2,
-                most: 3.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "The hashed wheel is as simple as it gets.",
-            claim: Claim::Ratio {
-                of: "hashed wheel",
-                to: "our wheel",
-                at: None,
-                least: 0.4,
-                most: 1.1,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A heap only sifts up a little for a late deadline, and forgets what is cancelled: near the wheels.",
-            claim: Claim::Ratio {
-                of: "binary heap, lazy",
-                to: "our wheel",
-                at: None,
-                least: 0.8,
-                most: 3.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "A wheel touches a slot and a node, a tree walks down twice from its root.",
+            Metric::Wall,
+            "BTreeMap",
+            "our wheel",
+            Some(1_000_000),
+            (3.0, 15.0),
+        ),
+        Expectation::ratio(
+            "A B-tree has fewer cache lines on its way down than a red-black tree.",
+            Metric::Wall,
+            "red-black tree",
+            "BTreeMap",
+            Some(1_000_000),
+            (1.2, 3.0),
+        ),
+        Expectation::ratio(
+            "The hashed wheel is as simple as it gets.",
+            Metric::Wall,
+            "hashed wheel",
+            "our wheel",
+            None,
+            (0.4, 1.1),
+        ),
+        Expectation::ratio(
+            "A heap only sifts up a little for a late deadline, and forgets what is cancelled: near the wheels.",
+            Metric::Wall,
+            "binary heap, lazy",
+            "our wheel",
+            None,
+            (0.8, 3.0),
+        ),
     ],
     control: "our wheel",
     subjects: &[
@@ -101,50 +89,38 @@ pub(super) const FIRE: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[],
     expectations: &[
-        Expectation {
-            text: "Our wheel orders only the timers of one tick, but moves each from far to near once.",
-            claim: Claim::Ratio {
-                of: "BTreeMap",
-                to: "our wheel",
-                at: Some(1_000_000),
-                least: 1.5,
-                most: 8.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "With few timers, a tree that fits the cache is as good.",
-            claim: Claim::Ratio {
-                of: "BTreeMap",
-                to: "our wheel",
-                at: Some(1000),
-                least: 0.5,
-                most: 1.5,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "With few timers, the hashed wheel looks at empty ticks most of the time.",
-            claim: Claim::Ratio {
-                of: "hashed wheel",
-                to: "our wheel",
-                at: Some(1000),
-                least: 1.2,
-                most: 5.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Taking the first out of a heap is its worst case: it sinks to the bottom.",
-            claim: Claim::Ratio {
-                of: "binary heap, lazy",
-                to: "our wheel",
-                at: Some(1_000_000),
-                least: 1.5,
-                most: 8.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "Our wheel orders only the timers of one tick, but moves each from far to near once.",
+            Metric::Wall,
+            "BTreeMap",
+            "our wheel",
+            Some(1_000_000),
+            (1.5, 8.0),
+        ),
+        Expectation::ratio(
+            "With few timers, a tree that fits the cache is as good.",
+            Metric::Wall,
+            "BTreeMap",
+            "our wheel",
+            Some(1000),
+            (0.5, 1.5),
+        ),
+        Expectation::ratio(
+            "With few timers, the hashed wheel looks at empty ticks most of the time.",
+            Metric::Wall,
+            "hashed wheel",
+            "our wheel",
+            Some(1000),
+            (1.2, 5.0),
+        ),
+        Expectation::ratio(
+            "Taking the first out of a heap is its worst case: it sinks to the bottom.",
+            Metric::Wall,
+            "binary heap, lazy",
+            "our wheel",
+            Some(1_000_000),
+            (1.5, 8.0),
+        ),
     ],
     control: "our wheel",
     subjects: &[

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::{Random, SECOND};
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::native;
@@ -31,39 +31,30 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Allocations],
     expectations: &[
-        Expectation {
-            text: "Tasks and fibers await the same sleep, and neither is suspended.",
-            claim: Claim::Ratio {
-                of: "fibers",
-                to: "tasks",
-                at: None,
-                least: 0.9,
-                most: 1.15,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "A wheel does not care for how many others wait, up to cache misses.",
-            claim: Claim::Ratio {
-                of: "native fibers, tree",
-                to: "tasks",
-                at: Some(1000),
-                least: 1.5,
-                most: 6.0,
-                metric: Metric::Wall,
-            },
-        },
-        Expectation {
-            text: "Go keeps its timers in a heap, and marks what is stopped.",
-            claim: Claim::Ratio {
-                of: "Go, one core",
-                to: "tasks",
-                at: Some(1_000_000),
-                least: 2.0,
-                most: 15.0,
-                metric: Metric::Wall,
-            },
-        },
+        Expectation::ratio(
+            "Tasks and fibers await the same sleep, and neither is suspended.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            None,
+            (0.9, 1.15),
+        ),
+        Expectation::ratio(
+            "A wheel does not care for how many others wait, up to cache misses.",
+            Metric::Wall,
+            "native fibers, tree",
+            "tasks",
+            Some(1000),
+            (1.5, 6.0),
+        ),
+        Expectation::ratio(
+            "Go keeps its timers in a heap, and marks what is stopped.",
+            Metric::Wall,
+            "Go, one core",
+            "tasks",
+            Some(1_000_000),
+            (2.0, 15.0),
+        ),
     ],
     control: "tasks",
     subjects: with_peers![tasks;
