@@ -101,7 +101,7 @@ const SPAWN: Experiment = Experiment {
         Expectation::ratio(
             "A thread is started by the kernel, and its stack mapped and unmapped.",
             Metric::Wall,
-            "threads",
+            "threads, all cores",
             "tasks",
             Some(1),
             (200.0, 3000.0),
@@ -116,8 +116,12 @@ const SPAWN: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run_crowd(setting.at, move || native::spawns(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::spawns(setting))
+        })
+        .up_to(10_000, THREADS),
+        Subject::new("threads, one core", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| thread::spawns(setting))
         })
         .up_to(10_000, THREADS),
         peers::may!(may::spawns),
@@ -150,7 +154,7 @@ const IDLE: Experiment = Experiment {
         Expectation::ratio(
             "A thread has two pages or more of its own, beside what the kernel keeps for it.",
             Metric::Resident,
-            "threads",
+            "threads, all cores",
             "fibers",
             Some(10_000),
             (1.5, 5.0),
@@ -165,7 +169,7 @@ const IDLE: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run_crowd(setting.at, move || native::idle(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::idle(setting))
         })
         .up_to(10_000, THREADS),

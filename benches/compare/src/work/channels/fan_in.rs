@@ -72,10 +72,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("fibers, one channel", Model::Fiber, |setting| {
             on_fibers::run(move || merged::fiber::fan_in(setting))
         }),
-        Subject::new("threads, one channel", Model::Thread, |setting| {
+        Subject::new("threads, all cores, one channel", Model::Thread, |setting| {
             on_threads::run(|| merged::thread::fan_in(setting))
         }),
-        Subject::new("Go", Model::Language, |setting| {
+        Subject::new("threads, one core, one channel", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| merged::thread::fan_in(setting))
+        }),
+        Subject::new("Go, all cores", Model::Language, |setting| {
             langs::go("select", setting, Cores::All)
         })
         .up_to(8, CASES),

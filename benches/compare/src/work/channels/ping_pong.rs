@@ -62,7 +62,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "A second core makes it worse: it has to be woken from its sleep.",
             Metric::Wall,
-            "threads",
+            "threads, all cores",
             "threads, one core",
             Some(1),
             (1.2, 10.0),
@@ -85,7 +85,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run_crowd(2 * setting.at, move || native::ping_pong(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::ping_pong(setting))
         })
         .up_to(1000, "2 threads a pair: the system has room for some thousands"),
@@ -96,7 +96,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("processes, pipes", Model::Process, process_ping_pong)
             .up_to(1, "one pair shows what a pipe costs"),
         peers::may!(may::ping_pong),
-        Subject::new("Go", Model::Language, |setting| {
+        Subject::new("Go, all cores", Model::Language, |setting| {
             langs::go("ping-pong", setting, Cores::All)
         }),
         Subject::new("Go, one core", Model::Language, |setting| {

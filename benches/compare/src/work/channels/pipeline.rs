@@ -76,13 +76,13 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run(move || native::pipeline(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::pipeline(setting))
         }),
         Subject::new("threads, one core", Model::Thread, |setting| {
             on_threads::run_on_one_core(|| thread::pipeline(setting))
         }),
-        Subject::new("Go", Model::Language, |setting| go(setting, Cores::All)),
+        Subject::new("Go, all cores", Model::Language, |setting| go(setting, Cores::All)),
         Subject::new("Go, one core", Model::Language, |setting| go(setting, Cores::One)),
     ],
 };

@@ -39,7 +39,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "Threads wait in the kernel.",
             Metric::Wall,
-            "threads",
+            "threads, all cores",
             "tasks",
             Some(100),
             (10.0, 100.0),
@@ -62,11 +62,15 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run(move || native::sieves(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::sieves(setting))
         })
         .up_to(300, "beyond, one sieve takes many seconds"),
-        Subject::new("Go", Model::Language, |setting| go(setting, Cores::All)),
+        Subject::new("threads, one core", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| thread::sieves(setting))
+        })
+        .up_to(300, "beyond, one sieve takes many seconds"),
+        Subject::new("Go, all cores", Model::Language, |setting| go(setting, Cores::All)),
         Subject::new("Go, one core", Model::Language, |setting| go(setting, Cores::One)),
     ],
 };

@@ -45,7 +45,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "To start a thread costs some ten microseconds.",
             Metric::Wall,
-            "threads",
+            "threads, all cores",
             "tasks",
             Some(1000),
             (50.0, 500.0),
@@ -68,12 +68,16 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run_crowd(setting.at * 10 / 9, move || native::skynets(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::skynets(setting))
         })
         .up_to(10_000, "the system has no room for 100,000 threads"),
+        Subject::new("threads, one core", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| thread::skynets(setting))
+        })
+        .up_to(10_000, "the system has no room for 100,000 threads"),
         peers::may!(may::skynets).up_to(1000, "with 100,000 leaves it did not end within two minutes"),
-        Subject::new("Go", Model::Language, |setting| {
+        Subject::new("Go, all cores", Model::Language, |setting| {
             langs::go("skynet", setting, Cores::All)
         }),
         Subject::new("Go, one core", Model::Language, |setting| {

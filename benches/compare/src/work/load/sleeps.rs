@@ -91,7 +91,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "Threads sleep as well as tasks do; each costs some ten microseconds more.",
             Metric::Cpu,
-            "threads",
+            "threads, all cores",
             "tasks",
             Some(100),
             (5.0, 100.0),
@@ -99,8 +99,8 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "A process costs several times a thread.",
             Metric::Cpu,
-            "processes",
-            "threads",
+            "processes, all cores",
+            "threads, all cores",
             Some(100),
             (2.0, 20.0),
         ),
@@ -108,7 +108,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             "Python's asyncio waits no worse than its threads.",
             Metric::Cpu,
             "Python asyncio",
-            "Python threading",
+            "Python threading, all cores",
             Some(100),
             (0.2, 1.1),
         ),
@@ -138,15 +138,22 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             on_fibers::run(move || outside::fiber::sleepers(setting))
         })
         .up_to(1000, POOL),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::sleepers(setting, false))
         }),
-        Subject::new("processes", Model::Process, processes)
+        Subject::new("threads, one core", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| thread::sleepers(setting, false))
+        }),
+        Subject::new("processes, all cores", Model::Process, processes)
             .up_to(1000, "the system has room for some thousands"),
         Subject::new("one after another", Model::Floor, one_after_another).up_to(5, ONE_BY_ONE),
-        Subject::new("Go", Model::Language, |setting| {
+        Subject::new("Go, all cores", Model::Language, |setting| {
             let more = [nap(setting).as_millis().to_string()];
             langs::go_with("sleeps", setting, Cores::All, &more)
+        }),
+        Subject::new("Go, one core", Model::Language, |setting| {
+            let more = [nap(setting).as_millis().to_string()];
+            langs::go_with("sleeps", setting, Cores::One, &more)
         }),
         Subject::new("Python asyncio", Model::Language, |setting| {
             python("sleeps", "asyncio", setting)
@@ -155,11 +162,11 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
             python("blocking", "asyncio", setting)
         })
         .up_to(5, ONE_BY_ONE),
-        Subject::new("Python threading", Model::Language, |setting| {
+        Subject::new("Python threading, all cores", Model::Language, |setting| {
             python("sleeps", "threading", setting)
         })
         .up_to(1000, "beyond, it takes longer to start the threads than to sleep"),
-        Subject::new("Python multiprocessing", Model::Language, |setting| {
+        Subject::new("Python multiprocessing, all cores", Model::Language, |setting| {
             python("sleeps", "multiprocessing", setting)
         })
         .up_to(100, PROCESSES),

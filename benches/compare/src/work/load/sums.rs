@@ -39,7 +39,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "Four threads on two cores take half the time.",
             Metric::Total,
-            "threads",
+            "threads, all cores",
             "tasks",
             Some(4),
             (0.48, 0.6),
@@ -47,15 +47,15 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "Processes do as well, once a sum takes long enough to pay for the fork.",
             Metric::Total,
-            "processes",
-            "threads",
+            "processes, all cores",
+            "threads, all cores",
             Some(4),
             (0.95, 1.3),
         ),
         Expectation::ratio(
             "Python's threads take turns under one lock: nothing is gained.",
             Metric::Total,
-            "Python threading",
+            "Python threading, all cores",
             "Python, one after another",
             Some(4),
             (0.95, 1.2),
@@ -63,7 +63,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "Python's processes have a lock each.",
             Metric::Total,
-            "Python multiprocessing",
+            "Python multiprocessing, all cores",
             "Python, one after another",
             Some(4),
             (0.48, 0.65),
@@ -88,19 +88,21 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run(move || native::sums(setting))
         }),
-        Subject::new("tasks, spawn_blocking", Model::Task, |setting| {
+        Subject::new("tasks, spawn_blocking, all cores", Model::Task, |setting| {
             sys::unpin();
             peers::run::<Camshaft, _>(outside::task::sums::<Camshaft>(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::sums(setting))
         }),
         Subject::new("threads, one core", Model::Thread, |setting| {
             on_threads::run_on_one_core(|| thread::sums(setting))
         }),
-        Subject::new("processes", Model::Process, processes),
+        Subject::new("processes, all cores", Model::Process, processes),
         Subject::new("one after another", Model::Floor, one_after_another),
-        Subject::new("Go", Model::Language, |setting| go(setting, Cores::All)),
+        Subject::new("Go, all cores", Model::Language, |setting| {
+            go(setting, Cores::All)
+        }),
         Subject::new("Go, one core", Model::Language, |setting| {
             go(setting, Cores::One)
         }),
@@ -110,12 +112,14 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("Python asyncio", Model::Language, |setting| {
             python("asyncio", setting)
         }),
-        Subject::new("Python threading", Model::Language, |setting| {
+        Subject::new("Python threading, all cores", Model::Language, |setting| {
             python("threading", setting)
         }),
-        Subject::new("Python multiprocessing", Model::Language, |setting| {
-            python("multiprocessing", setting)
-        }),
+        Subject::new(
+            "Python multiprocessing, all cores",
+            Model::Language,
+            |setting| python("multiprocessing", setting),
+        ),
     ],
 };
 

@@ -44,7 +44,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "A thread is woken by an interrupt of its own.",
             Metric::Cpu,
-            "threads",
+            "threads, all cores",
             "fibers",
             Some(10_000),
             (5.0, 50.0),
@@ -67,8 +67,12 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Subject::new("native fibers", Model::Native, |setting| {
             on_native::run_crowd(setting.at, move || native::alarms(setting))
         }),
-        Subject::new("threads", Model::Thread, |setting| {
+        Subject::new("threads, all cores", Model::Thread, |setting| {
             on_threads::run(|| thread::alarms(setting))
+        })
+        .up_to(10_000, "the system has no room for 100,000 threads"),
+        Subject::new("threads, one core", Model::Thread, |setting| {
+            on_threads::run_on_one_core(|| thread::alarms(setting))
         })
         .up_to(10_000, "the system has no room for 100,000 threads"),
         Subject::new("Go, one core", Model::Language, |setting| {
