@@ -1,8 +1,8 @@
 //! Programs in other languages: built with the tools that are there, run, and asked what they measured.
 //!
 //! Their sources are part of this program, and are unpacked beside it. Each measures itself, after its start, and prints a
-//! line of three numbers: operations, nanoseconds of wall time, nanoseconds of CPU time; and where there are latencies, their
-//! median and their 99th percentile.
+//! line of three numbers: operations, nanoseconds of wall time, nanoseconds of CPU time; and where there are latencies,
+//! their median and their 99th percentile.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -25,6 +25,9 @@ const GO: [(&str, &str); 4] = [
     ("main.go", include_str!("../langs/go/main.go")),
     ("timers.go", include_str!("../langs/go/timers.go")),
 ];
+
+/// What tells Go where to keep what it has built. Without any of them it builds nothing.
+const CACHES: [&str; 3] = ["GOCACHE", "XDG_CACHE_HOME", "HOME"];
 
 /// The Python program.
 const PYTHON: &str = include_str!("../langs/load.py");
@@ -96,7 +99,11 @@ fn build_go() -> anyhow::Result<Option<PathBuf>> {
         put(&folder.join(name), text.as_bytes())?;
     }
     let built = folder.join(format!("load-{}", process::id()));
-    let output = Command::new("go")
+    let mut go = Command::new("go");
+    if CACHES.iter().all(|name| env::var_os(name).is_none()) {
+        go.env("GOCACHE", folder.join("cache"));
+    }
+    let output = go
         .current_dir(&folder)
         .arg("build")
         .arg("-o")
