@@ -48,7 +48,7 @@ fn a_pipeline_is_measured_by_full_channels() {
             .expect("hops are counted");
         let turn = (stages + 1) * room;
         assert!(
-            hops % turn == 0 && hops >= 8 * turn,
+            hops.is_multiple_of(turn) && hops >= 8 * turn,
             "{row}: {hops} hops are no whole channels"
         );
     }

@@ -14,7 +14,7 @@ pub(crate) const WHAT: &str = "Tasks without a stack of their own beside fibers 
 pub(crate) const RULES: [&str; 6] = [
     "One thing varies at a time. Between a stackless and a stackful row only the place of the frames differs.",
     "Both are built as well as they can be: fibers on pooled, guarded, warm stacks; async functions boxed and inline.",
-    "Every subject runs once a round, in a new random order, in a process of its own, and on one core unless its name says more.",
+    "Every subject runs once a round, in a new random order, in its own process, on one core unless its name says more.",
     "Medians of all rounds. CPU time stands beside elapsed time; page tables and kernel memory beside resident memory.",
     "The control row is one subject measured twice. What is expected was written down before it was measured.",
     "What can't run is listed with the reason. Ratios of one run count; absolute figures are those of one machine.",

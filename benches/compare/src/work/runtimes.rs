@@ -197,7 +197,7 @@ fn resident() -> u64 {
 }
 
 in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
-    /// Gives way until it is over, and tells how often. One has the clock, and begins when all others are there.
+    /// Gives way until it is over, and tells how often. One has the clock, and begins when all are there.
     fn yielder(setting: Setting, begun: Flag, over: Flag, role: Role<Receiver<()>, Sender<()>>, result: Sender<Tally>) {
         give_way!();
         let meter = match role {

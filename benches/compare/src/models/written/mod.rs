@@ -1,7 +1,7 @@
 //! Workloads that are written once, and compiled for every model.
 //!
-//! [`in_models!`] makes of one text `async fn` on any runtime, functions on fibers, on fibers without futures, and on threads.
-//! What waits is marked with `wait!`, as a reader of `async` code would mark it with `.await`:
+//! [`in_models!`] makes of one text `async fn` on any runtime, functions on fibers, on fibers without futures, and on
+//! threads. What waits is marked with `wait!`, as a reader of `async` code would mark it with `.await`:
 //!
 //! | in the workload | tasks | fibers | threads, native fibers |
 //! |---|---|---|---|

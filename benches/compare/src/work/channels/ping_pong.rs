@@ -117,7 +117,7 @@ in_models! { [task, fiber, native, thread, #[cfg(feature = "may")] may] {
         }
     }
 
-    /// Sends balls and awaits them until it is over, and tells how often. One has the clock, and begins when all others play.
+    /// Sends balls and awaits them until it is over, and tells how often. One has the clock, and begins when all play.
     fn ping(setting: Setting, begun: Flag, over: Flag, role: Role<Receiver<()>, Sender<()>>, result: Sender<Tally>) {
         let (there, balls) = channel(1);
         let (back, here) = channel(1);

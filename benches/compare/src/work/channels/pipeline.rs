@@ -15,8 +15,8 @@ const STAGES: u64 = 100;
 /// Numbers that leave the pipeline between two looks at the clock, at least.
 const BATCH: u64 = 64;
 
-/// Full channels that leave it between two looks, at least. A stage that has its turn moves a full channel on, so fewer would
-/// be a part of a turn; so many have to leave before it is measured, too, for all to find their pace.
+/// Full channels that leave it between two looks, at least. A stage that has its turn moves a full channel on, so fewer
+/// would be a part of a turn; so many have to leave before it is measured, too, for all to find their pace.
 const CHANNELS: u64 = 8;
 
 pub(super) const EXPERIMENT: Experiment = Experiment {
