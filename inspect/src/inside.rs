@@ -186,7 +186,7 @@ impl Walker<'_> {
         }
     }
 
-    fn trait_object(
+    pub(crate) fn trait_object(
         &mut self,
         note: &Note,
         data: u64,

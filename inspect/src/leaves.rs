@@ -7,8 +7,9 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::containers::{Nature, Note};
+use crate::containers::{Nature, Note, first_pointer};
 use crate::load::little;
+use crate::tree::Node;
 use crate::types::{Scalar, Shape, TypeKey};
 use crate::walk::{Place, Walker, number, slice};
 
@@ -20,6 +21,9 @@ const DEPTH: u32 = 12;
 
 /// A deadline that is farther than this was meant to be never.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How the names of fibers begin.
+pub(crate) const FIBER: &str = "camshaft_stackful::fiber::Fiber<";
 
 impl Walker<'_> {
     /// What a leaf waits for; nothing if it is not known.
@@ -33,7 +37,7 @@ impl Walker<'_> {
             let id = number(place.bytes, id.offset, 8)?;
             return Some(format!("waits for task {id}"));
         }
-        if name.starts_with("camshaft_stackful::fiber::Fiber<") {
+        if name.starts_with(FIBER) {
             return Some(
                 "a fiber, whose calls are on a stack of its own and are not shown".to_owned(),
             );
@@ -47,6 +51,39 @@ impl Walker<'_> {
             });
         }
         None
+    }
+
+    /// Appends what a fiber waits for. Its stack has a frame at its upper end, which says where that is.
+    pub(crate) fn fiber(
+        &mut self,
+        note: &Note,
+        place: Place<'_>,
+        out: &mut Vec<Node>,
+    ) -> Option<()> {
+        let word = |bytes: &[u8], offset| u64::try_from(number(bytes, offset, 8)?).ok();
+        let state = note.of.member("state")?.clone();
+        let state = self.part(&state, place)?;
+        let of = self.catalog.get(state.key)?;
+        let Shape::Enum(variants) = &of.shape else {
+            return None;
+        };
+        let variant = variants
+            .of_value(crate::walk::tag(variants.tag, state.bytes)?)?
+            .of;
+        let started = self.catalog.get(variant)?;
+        let core = started
+            .member("__0")
+            .filter(|_| started.short_name() == "Started")?;
+        let (pointer, block) = first_pointer(self.catalog, core.of, 4)?;
+        let block_at = word(state.bytes, core.offset + pointer)?;
+        let frame = self.catalog.get(block)?.member("frame")?.clone();
+        let awaited = self.catalog.get(frame.of)?.member("awaited")?.offset;
+        let words = self.read(block_at.checked_add(frame.offset + awaited)?, 16)?;
+        let (data, vtable) = (word(&words, 0)?, word(&words, 8)?);
+        if data != 0 {
+            self.trait_object(note, data, vtable, true, out);
+        }
+        Some(())
     }
 
     fn sleep(&mut self, place: Place<'_>) -> Option<String> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, Precision, State};
 use crate::containers::{Nature, Note};
+use crate::leaves::FIBER;
 use crate::load::little;
 use crate::memory::Memory;
 use crate::tree::{Node, Standing};
@@ -209,7 +210,12 @@ impl<'a> Walker<'a> {
                     ..place.way
                 };
                 self.inside(&note, Place { way, ..place }, &mut node.children);
-                if node.children.is_empty() {
+                let fiber = note.of.name.starts_with(FIBER);
+                if fiber {
+                    // What it waits for lies on its stack; one that runs, or has not started, waits for nothing.
+                    let _ = self.fiber(&note, place, &mut node.children);
+                }
+                if fiber || node.children.is_empty() {
                     node.detail = self.detail(&note, place).map(Arc::from);
                 }
                 match &mut node.children[..] {

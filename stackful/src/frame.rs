@@ -83,6 +83,9 @@ pub(crate) struct Frame {
     pub(crate) is_generator: bool,
     pub(crate) birth: Birth,
     stack: ManuallyDrop<Stack>,
+    /// While the fiber waits: where the future is, and a vtable of its type. Else zeroes.
+    #[cfg(feature = "inspect")]
+    pub(crate) awaited: Cell<[usize; 2]>,
 }
 
 /// What lies at the upper end of a stack.
@@ -166,6 +169,8 @@ impl Core {
             is_generator,
             birth,
             stack: ManuallyDrop::new(stack),
+            #[cfg(feature = "inspect")]
+            awaited: Cell::new([0; 2]),
         };
         let whole = Block {
             switch: ManuallyDrop::new(switch),

@@ -9,7 +9,7 @@ use crate::frame::{Frame, current, set_current};
 #[derive(Clone, Copy)]
 pub(crate) struct Here<'a> {
     pub(crate) frame: &'a Frame,
-    task: &'a Frame,
+    pub(crate) task: &'a Frame,
 }
 
 /// The fiber that waits if the fiber of this frame, which runs, asks for it: itself, or, for a generator, the one that

@@ -60,6 +60,9 @@ mod frame;
 #[allow(unsafe_code, reason = "passes items by address")]
 mod generator;
 mod here;
+#[cfg(feature = "inspect")]
+#[allow(unsafe_code, reason = "takes the address of a vtable")]
+mod look;
 #[allow(unsafe_code, reason = "handles a signal")]
 mod overflow;
 mod pool;

@@ -54,7 +54,11 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
         if let Poll::Ready(output) = poll(&here, future.as_mut()) {
             return output;
         }
+        #[cfg(feature = "inspect")]
+        here.task.awaited.set(crate::look::place(&*future));
         here.suspend();
+        #[cfg(feature = "inspect")]
+        here.task.awaited.set([0; 2]);
     }
 }
 
