@@ -84,7 +84,7 @@ impl Pipe {
     }
 }
 
-/// Adds the CPU time of the children that have been awaited.
+/// Adds the CPU time of the children that have been awaited, from their start on: a little more than that of the window.
 pub(crate) fn with_children(sample: Sample) -> Sample {
     // SAFETY: a zeroed `rusage` is one.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };

@@ -38,12 +38,12 @@ const YIELD: Experiment = Experiment {
         quick: &[1, 1000],
         full: &[1, 10, 100, 1000, 10_000, 100_000],
     },
-    metric: Metric::Wall,
-    also: &[Metric::Cpu],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall],
     expectations: &[
         Expectation::ratio(
             "A fiber's turn is a task's and two switches.",
-            Metric::Wall,
+            Metric::Cpu,
             "fibers",
             "tasks",
             Some(1000),
@@ -51,7 +51,7 @@ const YIELD: Experiment = Experiment {
         ),
         Expectation::ratio(
             "A thread's turn is the kernel's.",
-            Metric::Wall,
+            Metric::Cpu,
             "threads, one core",
             "tasks",
             Some(1000),
@@ -87,12 +87,12 @@ const SPAWN: Experiment = Experiment {
         quick: &[1, 1000],
         full: &[1, 10, 100, 1000, 10_000, 100_000],
     },
-    metric: Metric::Wall,
-    also: &[Metric::Allocations],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall, Metric::Allocations],
     expectations: &[
         Expectation::ratio(
             "A pooled stack makes a fiber's life about as dear as a task's and its switches.",
-            Metric::Wall,
+            Metric::Cpu,
             "fibers",
             "tasks",
             Some(1),
@@ -100,8 +100,8 @@ const SPAWN: Experiment = Experiment {
         ),
         Expectation::ratio(
             "A thread is started by the kernel, and its stack mapped and unmapped.",
-            Metric::Wall,
-            "threads, all cores",
+            Metric::Cpu,
+            "threads, one core",
             "tasks",
             Some(1),
             (200.0, 3000.0),

@@ -29,12 +29,12 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         quick: &[2, 8, 64],
         full: &[2, 4, 8, 16, 64, 256],
     },
-    metric: Metric::Wall,
-    also: &[Metric::Cpu, Metric::Allocations],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall, Metric::Allocations],
     expectations: &[
         Expectation::ratio(
             "A select that looks for the next channel with an item finds one at once: as cheap as one channel.",
-            Metric::Wall,
+            Metric::Cpu,
             "tasks",
             "tasks, one channel",
             Some(8),
@@ -42,7 +42,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "The receiver of a select waits rarely: stackful and stackless tie.",
-            Metric::Wall,
+            Metric::Cpu,
             "fibers",
             "tasks",
             None,
@@ -50,7 +50,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "A goroutine locks every channel of its select, in order, before it looks.",
-            Metric::Wall,
+            Metric::Cpu,
             "Go, one core",
             "fibers",
             Some(8),

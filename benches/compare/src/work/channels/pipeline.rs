@@ -31,12 +31,12 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         quick: &[1, 16, 256],
         full: &[1, 4, 16, 64, 256, 1024],
     },
-    metric: Metric::Wall,
-    also: &[Metric::Cpu, Metric::Allocations],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall, Metric::Allocations],
     expectations: &[
         Expectation::ratio(
             "With room for one, each hop is a switch, and fibers pay for the stacks.",
-            Metric::Wall,
+            Metric::Cpu,
             "fibers",
             "tasks",
             Some(1),
@@ -44,7 +44,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "With room for 256, a switch is paid once for many numbers, and the models tie.",
-            Metric::Wall,
+            Metric::Cpu,
             "fibers",
             "tasks",
             Some(256),
@@ -52,7 +52,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "Room helps threads most: it saves a futex and a switch in the kernel.",
-            Metric::Wall,
+            Metric::Cpu,
             "threads, one core",
             "tasks",
             Some(256),
@@ -60,7 +60,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "Goroutines lock each channel for each message, switch or no switch.",
-            Metric::Wall,
+            Metric::Cpu,
             "Go, one core",
             "fibers",
             Some(256),

@@ -36,8 +36,8 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         question: "What does it cost to be suspended and resumed in the middle of calls, by how many there are?",
         operation: "a suspension and a resumption at that depth",
         axis: DEPTH,
-        metric: Metric::Wall,
-        also: &[Metric::Cpu],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall],
         expectations: &[
             Expectation::crosses(
                 "Each level of boxes is a poll by pointer, so a few of them cost what two switches do.",
@@ -53,7 +53,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A thousand polls against one switch.",
-                Metric::Wall,
+                Metric::Cpu,
                 BOXED,
                 "fiber",
                 Some(1000),
@@ -61,7 +61,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "If each call is a task of its own, only the innermost is polled: no depth, and no stack.",
-                Metric::Wall,
+                Metric::Cpu,
                 A_TASK_EACH,
                 "fiber",
                 Some(100),
@@ -99,12 +99,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         question: "What does a call cost that goes that deep, is suspended once, and returns?",
         operation: "the way down, a suspension, and the way back",
         axis: DEPTH,
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::ratio(
                 "A call is a nanosecond, and a boxed one an allocation, two polls, and a drop.",
-                Metric::Wall,
+                Metric::Cpu,
                 BOXED,
                 "fiber",
                 Some(100),
@@ -118,7 +118,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A task for each call is the dearest: a life each.",
-                Metric::Wall,
+                Metric::Cpu,
                 A_TASK_EACH,
                 BOXED,
                 Some(100),

@@ -49,8 +49,8 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
         question: "What does a value cost that comes from the middle of a recursion, to whoever wants one after the other?",
         operation: "a value, with its share of making and ending the generator",
         axis: HEIGHTS,
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::crosses(
                 "Each value of boxed futures is polled through all levels above it, and a fiber switches.",
@@ -60,7 +60,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Sixteen levels are sixteen polls, and every second value an allocation.",
-                Metric::Wall,
+                Metric::Cpu,
                 BOXED,
                 FIBER,
                 Some(16),
@@ -68,7 +68,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Who keeps the path by hand beats the switch, but has to write it.",
-                Metric::Wall,
+                Metric::Cpu,
                 BY_HAND,
                 FIBER,
                 Some(16),
@@ -76,7 +76,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Two switches of the kernel's for a value.",
-                Metric::Wall,
+                Metric::Cpu,
                 "thread and channel",
                 FIBER,
                 Some(8),
@@ -97,12 +97,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[1, 16],
             ..HEIGHTS
         },
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::ratio(
                 "It is the same walk through another tree.",
-                Metric::Wall,
+                Metric::Cpu,
                 BOXED,
                 FIBER,
                 Some(16),
@@ -110,7 +110,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "The path by hand has larger steps.",
-                Metric::Wall,
+                Metric::Cpu,
                 BY_HAND,
                 FIBER,
                 Some(16),
@@ -132,12 +132,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[1, 1000, 100_000],
             full: &[1, 10, 100, 1000, 10_000, 100_000, 1_000_000],
         },
-        metric: Metric::Wall,
-        also: &[Metric::Cpu],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall],
         expectations: &[
             Expectation::ratio(
                 "A poll with a cell for the value is little more than a call.",
-                Metric::Wall,
+                Metric::Cpu,
                 "future",
                 FIBER,
                 Some(1),
@@ -145,7 +145,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A generator adds the checks of a fiber to the switch.",
-                Metric::Wall,
+                Metric::Cpu,
                 FIBER,
                 BARE,
                 Some(1),
@@ -153,7 +153,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Many stacks miss the caches, many states don't.",
-                Metric::Wall,
+                Metric::Cpu,
                 FIBER,
                 "future",
                 Some(100_000),
@@ -161,7 +161,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "An interpreter takes its time for everything, so its generators are no worse than its calls.",
-                Metric::Wall,
+                Metric::Cpu,
                 "Python generator",
                 FIBER,
                 Some(1),
@@ -169,7 +169,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A goroutine and a channel go through a scheduler for each value.",
-                Metric::Wall,
+                Metric::Cpu,
                 "goroutine and channel",
                 FIBER,
                 Some(1),

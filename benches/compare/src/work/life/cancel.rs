@@ -15,7 +15,7 @@ use camshaft::task::{JoinHandle, yield_now};
 use crate::experiment::{Outcome, Setting};
 use crate::measure::{Sample, repeat, repeat_async};
 use crate::models::native;
-use crate::models::process::fork;
+use crate::models::process::{self, fork};
 
 /// Lives between two looks at the clock.
 const LIVES: u64 = 50;
@@ -182,6 +182,6 @@ pub(super) fn processes(setting: Setting) -> anyhow::Result<Outcome> {
     });
     match failed {
         Some(error) => Err(error.into()),
-        None => Ok(sample.into()),
+        None => Ok(process::with_children(sample).into()),
     }
 }

@@ -16,7 +16,7 @@ use crate::experiment::{Outcome, Setting};
 use crate::measure::{Meter, Sample, repeat, repeat_async};
 use crate::models::both::both;
 use crate::models::native;
-use crate::models::process::fork;
+use crate::models::process::{self, fork};
 use crate::models::room;
 use crate::models::stacks::Stacks;
 use crate::models::switch::bare::Bare;
@@ -358,7 +358,7 @@ fn on_processes(setting: Setting, window: Window, waits: bool) -> anyhow::Result
     });
     match failed {
         Some(error) => Err(error.into()),
-        None => Ok(sample.into()),
+        None => Ok(process::with_children(sample).into()),
     }
 }
 

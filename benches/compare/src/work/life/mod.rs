@@ -33,12 +33,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[1, 100, 10_000],
             full: &[1, 100, 10_000, 1_000_000],
         },
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::ratio(
                 "A fiber is a task, a pop from a pool of stacks, two switches and a push: two or three tasks.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 Some(1),
@@ -46,7 +46,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "The goal is 120 ns, which is six times what a task took when it was set.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 None,
@@ -54,7 +54,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Without a task around it, a fiber is lighter.",
-                Metric::Wall,
+                Metric::Cpu,
                 "native fiber",
                 "fiber",
                 Some(1),
@@ -62,7 +62,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A thread needs the kernel for everything, and a fiber for nothing.",
-                Metric::Wall,
+                Metric::Cpu,
                 "thread",
                 "fiber",
                 Some(1),
@@ -70,7 +70,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A process copies its page tables as well.",
-                Metric::Wall,
+                Metric::Cpu,
                 "process",
                 "thread",
                 Some(1),
@@ -104,12 +104,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[1, 10_000],
             full: &[1, 10, 100, 1000, 10_000, 100_000, 1_000_000],
         },
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::ratio(
                 "Two turns instead of one, and otherwise the same.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 Some(1),
@@ -117,7 +117,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Ten thousand stacks do not fit into the caches: each life touches a page.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 Some(10_000),
@@ -158,12 +158,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[100, 10_000],
             full: &[100, 1000, 10_000, 100_000, 1_000_000],
         },
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::ratio(
                 "A stack takes a guard and a page fault, each more than a microsecond's half; a task a slot.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 Some(10_000),
@@ -171,7 +171,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "The page fault is there whoever schedules.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "native fiber",
                 Some(10_000),
@@ -179,7 +179,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A cold fiber is still far from a thread.",
-                Metric::Wall,
+                Metric::Cpu,
                 "thread",
                 "fiber",
                 Some(100),
@@ -220,12 +220,12 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[1, 10, 100],
             full: &[1, 3, 10, 30, 100],
         },
-        metric: Metric::Wall,
-        also: &[Metric::Cpu, Metric::Allocations],
+        metric: Metric::Cpu,
+        also: &[Metric::Wall, Metric::Allocations],
         expectations: &[
             Expectation::ratio(
                 "Dropping a future is a call; a stack has to be unwound, frame by frame, by tables.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 Some(1),
@@ -233,7 +233,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "Each frame costs the unwinder as much again, and the boxes of the tasks an allocation.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 "task",
                 Some(100),
@@ -241,7 +241,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "The same unwinder.",
-                Metric::Wall,
+                Metric::Cpu,
                 "native fiber",
                 "fiber",
                 None,

@@ -91,7 +91,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "Threads sleep as well as tasks do; each costs some ten microseconds more.",
             Metric::Cpu,
-            "threads, all cores",
+            "threads, one core",
             "tasks",
             Some(100),
             (5.0, 100.0),

@@ -34,9 +34,9 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             quick: &[1, 10, 100],
             full: &[1, 3, 10, 30, 100, 300],
         },
-        metric: Metric::Wall,
+        metric: Metric::Cpu,
         also: &[
-            Metric::Cpu,
+            Metric::Wall,
             Metric::Size,
             Metric::Polls,
             Metric::Allocations,
@@ -60,7 +60,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "The compiler's machine is as fast as ours.",
-                Metric::Wall,
+                Metric::Cpu,
                 BY_HAND,
                 ASYNC,
                 Some(10),
@@ -68,7 +68,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             ),
             Expectation::ratio(
                 "A resume is two switches more than a poll.",
-                Metric::Wall,
+                Metric::Cpu,
                 "fiber",
                 ASYNC,
                 Some(10),

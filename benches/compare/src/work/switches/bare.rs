@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use crate::experiment::{Outcome, Setting};
 use crate::measure::repeat;
 use crate::models::order::Order;
+use crate::models::process;
 use crate::models::room;
 use crate::models::stacks::Stacks;
 use crate::models::switch::{Switch, bare::Bare, handoff};
@@ -232,5 +233,9 @@ pub(super) fn threads(setting: Setting) -> anyhow::Result<Outcome> {
 
 /// Processes on one core, which write to each other.
 pub(super) fn processes(setting: Setting) -> anyhow::Result<Outcome> {
-    turns(setting, Order::Made, handoff::processes(setting.count())?)
+    let outcome = turns(setting, Order::Made, handoff::processes(setting.count())?)?;
+    Ok(match outcome {
+        Outcome::Sample(sample) => process::with_children(sample).into(),
+        other => other,
+    })
 }

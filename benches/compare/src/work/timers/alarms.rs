@@ -44,7 +44,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         Expectation::ratio(
             "A thread is woken by an interrupt of its own.",
             Metric::Cpu,
-            "threads, all cores",
+            "threads, one core",
             "fibers",
             Some(10_000),
             (5.0, 50.0),

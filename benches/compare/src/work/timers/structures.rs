@@ -28,12 +28,12 @@ pub(super) const CANCEL: Experiment = Experiment {
     question: "What does a timeout cost that is not hit, by the structure that holds it?",
     operation: "a timer armed 10 s to 70 s ahead among as many others, and cancelled",
     axis: AXIS,
-    metric: Metric::Wall,
-    also: &[Metric::Resident],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall, Metric::Resident],
     expectations: &[
         Expectation::ratio(
             "A wheel touches a slot and a node, a tree walks down twice from its root.",
-            Metric::Wall,
+            Metric::Cpu,
             "BTreeMap",
             "our wheel",
             Some(1_000_000),
@@ -41,7 +41,7 @@ pub(super) const CANCEL: Experiment = Experiment {
         ),
         Expectation::ratio(
             "A B-tree has fewer cache lines on its way down than a red-black tree.",
-            Metric::Wall,
+            Metric::Cpu,
             "red-black tree",
             "BTreeMap",
             Some(1_000_000),
@@ -49,7 +49,7 @@ pub(super) const CANCEL: Experiment = Experiment {
         ),
         Expectation::ratio(
             "The hashed wheel is as simple as it gets.",
-            Metric::Wall,
+            Metric::Cpu,
             "hashed wheel",
             "our wheel",
             None,
@@ -57,7 +57,7 @@ pub(super) const CANCEL: Experiment = Experiment {
         ),
         Expectation::ratio(
             "A heap only sifts up a little for a late deadline, and forgets what is cancelled: near the wheels.",
-            Metric::Wall,
+            Metric::Cpu,
             "binary heap, lazy",
             "our wheel",
             None,
@@ -86,12 +86,12 @@ pub(super) const FIRE: Experiment = Experiment {
     question: "What does a timer cost that fires, by the structure that holds it?",
     operation: "the earliest of the timers fires, and is armed again 1 s to 31 s later",
     axis: AXIS,
-    metric: Metric::Wall,
-    also: &[],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall],
     expectations: &[
         Expectation::ratio(
             "Our wheel orders only the timers of one tick, but moves each from far to near once.",
-            Metric::Wall,
+            Metric::Cpu,
             "BTreeMap",
             "our wheel",
             Some(1_000_000),
@@ -99,7 +99,7 @@ pub(super) const FIRE: Experiment = Experiment {
         ),
         Expectation::ratio(
             "With few timers, a tree that fits the cache is as good.",
-            Metric::Wall,
+            Metric::Cpu,
             "BTreeMap",
             "our wheel",
             Some(1000),
@@ -107,7 +107,7 @@ pub(super) const FIRE: Experiment = Experiment {
         ),
         Expectation::ratio(
             "With few timers, the hashed wheel looks at empty ticks most of the time.",
-            Metric::Wall,
+            Metric::Cpu,
             "hashed wheel",
             "our wheel",
             Some(1000),
@@ -115,7 +115,7 @@ pub(super) const FIRE: Experiment = Experiment {
         ),
         Expectation::ratio(
             "Taking the first out of a heap is its worst case: it sinks to the bottom.",
-            Metric::Wall,
+            Metric::Cpu,
             "binary heap, lazy",
             "our wheel",
             Some(1_000_000),

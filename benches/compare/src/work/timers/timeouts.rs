@@ -28,12 +28,12 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         quick: &[1000, 1_000_000],
         full: &[1000, 10_000, 100_000, 1_000_000],
     },
-    metric: Metric::Wall,
-    also: &[Metric::Allocations],
+    metric: Metric::Cpu,
+    also: &[Metric::Wall, Metric::Allocations],
     expectations: &[
         Expectation::ratio(
             "Tasks and fibers await the same sleep, and neither is suspended.",
-            Metric::Wall,
+            Metric::Cpu,
             "fibers",
             "tasks",
             None,
@@ -41,7 +41,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "A wheel does not care for how many others wait, up to cache misses.",
-            Metric::Wall,
+            Metric::Cpu,
             "native fibers, tree",
             "tasks",
             Some(1000),
@@ -49,7 +49,7 @@ pub(super) const EXPERIMENT: Experiment = Experiment {
         ),
         Expectation::ratio(
             "Go keeps its timers in a heap, and marks what is stopped.",
-            Metric::Wall,
+            Metric::Cpu,
             "Go, one core",
             "tasks",
             Some(1_000_000),
