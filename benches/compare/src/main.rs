@@ -31,6 +31,7 @@ mod models;
 mod net;
 mod peers;
 mod plan;
+mod random;
 mod report;
 mod results;
 mod stats;

@@ -1,5 +1,7 @@
 //! In which order things that lie one after the other in memory have their turns.
 
+use crate::random::Random;
+
 /// Orders.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Order {
@@ -14,14 +16,7 @@ impl Order {
     pub(crate) fn of(self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..count).collect();
         if self == Self::Shuffled {
-            let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-            for last in (1..count).rev() {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                let other = usize::try_from(random % (last as u64 + 1)).unwrap_or(last);
-                order.swap(last, other);
-            }
+            Random::new(0).shuffle(&mut order);
         }
         order
     }

@@ -4,6 +4,9 @@ use std::fs;
 
 use crate::experiment::Outcome;
 
+/// What a stack takes that is hardly used: a page, its part of the page table, and what is kept of it elsewhere.
+pub(crate) const STACK: u64 = 4500;
+
 /// What is left for others.
 const SPARE: u64 = 1 << 30;
 

@@ -20,8 +20,12 @@ use std::ptr;
 
 use corosensei::stack::StackPointer;
 
-/// The usable bytes of a stack.
+/// The usable bytes of a stack. Threads have as many.
 pub(crate) const SIZE: usize = 64 << 10;
+/// Bytes of a processor's cache line.
+const CACHE_LINE: usize = 64;
+/// What a switch, corosensei's or ours, keeps below the data and touches each time.
+const LINK: usize = 16;
 const PAGE: usize = 4096;
 /// How far stacks lie apart.
 pub(crate) const STRIDE: usize = SIZE + PAGE;
@@ -39,6 +43,12 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
+    /// The address for data of this size at the upper end, in one cache line with what a switch keeps right below it.
+    #[inline]
+    pub(crate) fn upper_end(&self, size: usize) -> usize {
+        ((self.top() - size) & !(CACHE_LINE - 1)) - CACHE_LINE + LINK
+    }
+
     /// The address of its end, where it begins to grow down.
     pub(crate) fn top(&self) -> usize {
         self.top.get()

@@ -59,10 +59,6 @@ struct Cancelled;
 
 type Switch = Coroutine<(), (), (), Region>;
 
-const CACHE_LINE: usize = 64;
-/// What corosensei keeps below the block, and touches at each switch: in one cache line with the beginning of the block.
-const LINK: usize = 16;
-
 /// Where a fiber is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
@@ -118,7 +114,7 @@ impl Fiber {
     /// Lays a fiber out on a stack. Its own share of it is not a handle: the scheduler gives it up.
     #[inline]
     fn lay_out(stack: Stack, function: impl FnOnce() + 'static) -> Self {
-        let address = ((stack.top() - size_of::<Block>()) & !(CACHE_LINE - 1)) - CACHE_LINE + LINK;
+        let address = stack.upper_end(size_of::<Block>());
         let block = ptr::with_exposed_provenance_mut::<Block>(address);
         let not_zero = |address| NonZeroUsize::new(address).expect("a stack is not at address 0");
         let region = Region {

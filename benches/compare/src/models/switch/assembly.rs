@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::io;
 use std::ptr;
 
-use super::{Switch, upper_end};
+use super::Switch;
 use crate::models::stacks::Stacks;
 
 /// Saves the registers that a function must keep and the stack pointer, and goes on where another was saved.
@@ -124,7 +124,7 @@ fn lay_out(
     round: *const Round,
 ) -> io::Result<*const Coroutine> {
     let stack = stacks.take()?;
-    let address = upper_end(&stack, size_of::<Coroutine>());
+    let address = stack.upper_end(size_of::<Coroutine>());
     let coroutine: *mut Coroutine = ptr::with_exposed_provenance_mut(address);
     let frame = first_frame(body as *const () as usize, address);
     let pointer = address - size_of_val(&frame);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use corosensei::stack::StackPointer;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use super::{Switch, upper_end};
+use super::Switch;
 use crate::models::stacks::{Stack, Stacks};
 
 /// The part of a stack below the coroutine.
@@ -41,7 +41,7 @@ impl<Y> Bare<Y> {
         function: impl FnOnce(&Yielder<(), Y>) + 'static,
     ) -> std::io::Result<Self> {
         let stack = stacks.take()?;
-        let address = upper_end(&stack, size_of::<Coroutine<(), Y, (), Region>>());
+        let address = stack.upper_end(size_of::<Coroutine<(), Y, (), Region>>());
         let region = Region {
             base: NonZeroUsize::new(address).expect("a stack is not at address 0"),
             limit: NonZeroUsize::new(stack.limit()).expect("a stack is not at address 0"),

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
 
-use super::{Switch, upper_end};
+use super::Switch;
 use crate::models::stacks::{Stack, Stacks};
 
 unsafe extern "C" {
@@ -54,7 +54,7 @@ impl<const UCONTEXT: bool> Coroutine<UCONTEXT> {
     /// Makes one, which has its first turn.
     pub(crate) fn new(stacks: &mut Stacks) -> io::Result<Self> {
         let stack = stacks.take()?;
-        let address = upper_end(&stack, (Self::KIND.size)());
+        let address = stack.upper_end((Self::KIND.size)());
         let this: *mut c_void = ptr::with_exposed_provenance_mut(address);
         let limit = ptr::with_exposed_provenance_mut(stack.limit());
         let size = address - stack.limit();

@@ -7,6 +7,7 @@ use std::thread;
 
 use super::Switch;
 use crate::models::process::{Child, fork};
+use crate::models::stacks;
 
 /// A thread's own cache line, with the word that it sleeps on.
 #[derive(Debug, Default)]
@@ -68,7 +69,9 @@ pub(crate) fn threads(count: usize) -> io::Result<Vec<Thread>> {
                 outside.wake();
             }
         };
-        thread::Builder::new().stack_size(64 << 10).spawn(body)?;
+        thread::Builder::new()
+            .stack_size(stacks::SIZE)
+            .spawn(body)?;
         Ok(made)
     };
     (0..count).map(|_| start()).collect()

@@ -17,19 +17,8 @@ pub(crate) mod c;
 #[allow(unsafe_code, reason = "calls futex")]
 pub(crate) mod handoff;
 
-use super::stacks::Stack;
-
-const CACHE_LINE: usize = 64;
-/// What a switch keeps right below the data, and should have in the same cache line.
-const LINK: usize = 16;
-
 /// Something that is switched to, and switches back.
 pub(crate) trait Switch {
     /// One turn of it.
     fn turn(&mut self);
-}
-
-/// The address for data of this size at the upper end of a stack, in one cache line with what comes below.
-fn upper_end(stack: &Stack, size: usize) -> usize {
-    ((stack.top() - size) & !(CACHE_LINE - 1)) - CACHE_LINE + LINK
 }

@@ -109,19 +109,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::random::Random;
 
     /// Random operations beside a simple map; after each step as many have fired, and the same.
     fn does_as_a_map_does<T: Timers>() {
         let mut timers = T::new();
         let mut map = BTreeMap::new();
         let mut keys = BTreeMap::new();
-        let (mut now, mut random) = (0, 7_u64);
-        let mut next = |limit: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random % limit
-        };
+        let (mut now, mut random) = (0, Random::new(7));
+        let mut next = |limit| random.below(limit);
         for id in 0..20_000 {
             if next(3) > 0 {
                 // All deadlines are whole ticks of the coarsest structure.

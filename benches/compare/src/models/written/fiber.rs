@@ -3,11 +3,8 @@
 pub(crate) use super::task::Flag;
 use crate::experiment::Outcome;
 use crate::measure::Sample;
-use crate::models::room;
-
-/// Memory of a fiber that is not deep: a page of its stack, and what is kept of it elsewhere.
-pub(super) const STACK: u64 = 4500;
 pub(crate) use crate::models::channel::{Receiver, Sender, channel, select};
+use crate::models::room;
 
 /// Runs a workload on a fiber of a new runtime.
 pub(crate) fn run(work: impl FnOnce() -> Sample + 'static) -> anyhow::Result<Outcome> {
@@ -22,7 +19,7 @@ pub(crate) fn run_crowd(
     count: u64,
     work: impl FnOnce() -> Sample + 'static,
 ) -> anyhow::Result<Outcome> {
-    match room::lacks(count, STACK) {
+    match room::lacks(count, room::STACK) {
         Some(lacks) => Ok(lacks),
         None => run(work),
     }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::fiber::STACK;
 pub(crate) use super::fiber::call;
 pub(crate) use super::task::Flag;
 pub(crate) use super::thread::wait;
@@ -71,7 +70,7 @@ pub(crate) fn run_crowd(
     count: u64,
     work: impl FnOnce() -> Sample + 'static,
 ) -> anyhow::Result<Outcome> {
-    match room::lacks(count, STACK) {
+    match room::lacks(count, room::STACK) {
         Some(lacks) => Ok(lacks),
         None => run(work),
     }

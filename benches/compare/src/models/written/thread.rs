@@ -10,6 +10,7 @@ use camshaft_probe::sys;
 
 use crate::experiment::Outcome;
 use crate::measure::Sample;
+use crate::models::stacks;
 
 /// Runs a workload on threads that may use every core.
 pub(crate) fn run(work: impl FnOnce() -> Sample) -> anyhow::Result<Outcome> {
@@ -68,7 +69,7 @@ impl Flag {
 
 /// Starts a thread that nobody joins, with as little memory as a thread needs here.
 pub(crate) fn detach(work: impl FnOnce() + Send + 'static) {
-    let thread = thread::Builder::new().stack_size(64 << 10).spawn(work);
+    let thread = thread::Builder::new().stack_size(stacks::SIZE).spawn(work);
     thread.expect("the system has room for another thread");
 }
 

@@ -12,13 +12,11 @@ use crate::experiment::{Outcome, Setting};
 use crate::langs::{self, Cores};
 use crate::measure::repeat;
 use crate::models::room;
-use crate::models::stacks::Stacks;
+use crate::models::stacks::{self, Stacks};
 use crate::models::switch::bare::Bare;
 
 /// Values between two looks at the clock, or one of each if there are more.
 const VALUES: u64 = 1000;
-/// What a stack takes of memory, with its part of the page table.
-const STACK: u64 = 4400;
 
 /// Takes a value of one after the other.
 fn take_turns(
@@ -75,7 +73,7 @@ pub(super) fn futures(setting: Setting) -> anyhow::Result<Outcome> {
 }
 
 pub(super) fn fibers(setting: Setting) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let all = (0..setting.at).map(|_| {
@@ -98,7 +96,7 @@ pub(super) fn bare(setting: Setting) -> anyhow::Result<Outcome> {
             self.0.next()
         }
     }
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let mut stacks = Stacks::new();
@@ -119,7 +117,9 @@ pub(super) fn threads(setting: Setting) -> anyhow::Result<Outcome> {
     let one = |_| {
         let (sender, values) = mpsc::sync_channel(0);
         let count = move || (1..).take_while(|n| sender.send(*n).is_ok()).for_each(drop);
-        thread::Builder::new().stack_size(64 << 10).spawn(count)?;
+        thread::Builder::new()
+            .stack_size(stacks::SIZE)
+            .spawn(count)?;
         Ok::<_, std::io::Error>(values.into_iter())
     };
     let all: std::io::Result<Vec<_>> = (0..setting.at).map(one).collect();

@@ -18,13 +18,11 @@ use crate::models::both::both;
 use crate::models::native;
 use crate::models::process::{self, fork};
 use crate::models::room;
-use crate::models::stacks::Stacks;
+use crate::models::stacks::{self, Stacks};
 use crate::models::switch::bare::Bare;
 
 /// Lives between two looks at the clock, or one of each if there are more.
 const LIVES: u64 = 200;
-/// What a stack takes of memory, with its part of the page table.
-const STACK: u64 = 4400;
 
 /// Which lives are measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -125,7 +123,7 @@ pub(super) fn tasks(setting: Setting, window: Window) -> anyhow::Result<Outcome>
 }
 
 pub(super) fn fibers(setting: Setting, window: Window) -> anyhow::Result<Outcome> {
-    match room::lacks(setting.at, STACK) {
+    match room::lacks(setting.at, room::STACK) {
         Some(why) => Ok(why),
         None => on_executor(setting, window, |n| {
             fiber::spawn(move || live_on::stackful(n))
@@ -135,7 +133,7 @@ pub(super) fn fibers(setting: Setting, window: Window) -> anyhow::Result<Outcome
 
 /// Lives on the scheduler without futures.
 fn on_native(setting: Setting, window: Window, life: fn()) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let sample = native::run(Rc::new(native::Nothing), move || {
@@ -170,7 +168,7 @@ fn on_stacks(
     window: Window,
     life: fn(&corosensei::Yielder<(), ()>),
 ) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let mut stacks = Stacks::new();
@@ -327,7 +325,11 @@ fn one_round(setting: Setting, gate: &Arc<RwLock<()>>, waits: bool) -> io::Resul
                 drop(gate.read());
             }
         };
-        threads.push(thread::Builder::new().stack_size(64 << 10).spawn(life)?);
+        threads.push(
+            thread::Builder::new()
+                .stack_size(stacks::SIZE)
+                .spawn(life)?,
+        );
     }
     drop(closed);
     for thread in threads {

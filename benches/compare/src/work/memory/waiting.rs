@@ -18,11 +18,9 @@ use crate::experiment::{Outcome, Setting};
 use crate::models::both::both;
 use crate::models::native;
 use crate::models::room;
-use crate::models::stacks::Stacks;
+use crate::models::stacks::{self, Stacks};
 
 const FIRST: u64 = 100;
-/// What a stack takes of memory, with its part of the page table.
-const STACK: u64 = 4400;
 
 both! { $ wait =>
     /// Waits for ever, with a frame of so many bytes.
@@ -74,7 +72,7 @@ pub(super) fn tasks<const FRAME: usize>(setting: Setting) -> anyhow::Result<Outc
 }
 
 pub(super) fn fibers<const FRAME: usize>(setting: Setting) -> anyhow::Result<Outcome> {
-    on_stacks::<FRAME>(setting, 64 << 10)
+    on_stacks::<FRAME>(setting, stacks::SIZE)
 }
 
 pub(super) fn large_fibers<const FRAME: usize>(setting: Setting) -> anyhow::Result<Outcome> {
@@ -82,7 +80,7 @@ pub(super) fn large_fibers<const FRAME: usize>(setting: Setting) -> anyhow::Resu
 }
 
 fn on_stacks<const FRAME: usize>(setting: Setting, stack: usize) -> anyhow::Result<Outcome> {
-    if let Some(why) = lacks(setting, STACK, FRAME) {
+    if let Some(why) = lacks(setting, room::STACK, FRAME) {
         return Ok(why);
     }
     let runtime = Builder::new().build()?;
@@ -99,7 +97,7 @@ fn on_stacks<const FRAME: usize>(setting: Setting, stack: usize) -> anyhow::Resu
 }
 
 pub(super) fn natives<const FRAME: usize>(setting: Setting) -> anyhow::Result<Outcome> {
-    if let Some(why) = lacks(setting, STACK, FRAME) {
+    if let Some(why) = lacks(setting, room::STACK, FRAME) {
         return Ok(why);
     }
     native::run(Rc::new(native::Nothing), move || {
@@ -120,7 +118,7 @@ pub(super) fn natives<const FRAME: usize>(setting: Setting) -> anyhow::Result<Ou
 
 /// What no stack can do without: a page of memory, where it begins.
 pub(super) fn pages(setting: Setting) -> anyhow::Result<Outcome> {
-    if let Some(why) = lacks(setting, STACK, 0) {
+    if let Some(why) = lacks(setting, room::STACK, 0) {
         return Ok(why);
     }
     let mut stacks = Stacks::new();
@@ -224,16 +222,18 @@ pub(super) fn threads<const FRAME: usize>(setting: Setting) -> anyhow::Result<Ou
         let (ready, all) = std::sync::mpsc::channel();
         for _ in 0..count {
             let ready = ready.clone();
-            thread::Builder::new().stack_size(64 << 10).spawn(move || {
-                let frame = [1_u8; FRAME];
-                black_box(&frame);
-                // Whoever counts them is there.
-                let _ = ready.send(());
-                loop {
-                    thread::park();
+            thread::Builder::new()
+                .stack_size(stacks::SIZE)
+                .spawn(move || {
+                    let frame = [1_u8; FRAME];
                     black_box(&frame);
-                }
-            })?;
+                    // Whoever counts them is there.
+                    let _ = ready.send(());
+                    loop {
+                        thread::park();
+                        black_box(&frame);
+                    }
+                })?;
         }
         let there = all.iter().take(usize::try_from(count)?).count();
         anyhow::ensure!(there as u64 == count, "a thread has ended");

@@ -15,8 +15,6 @@ use crate::models::switch::{Switch, bare::Bare, handoff};
 
 /// Turns between two looks at the clock, or one of each if there are more.
 const TURNS: u64 = 1000;
-/// What a stack takes of memory, with its part of the page table.
-pub(super) const STACK: u64 = 4400;
 
 /// Has each of them its turn, again and again.
 fn turns(setting: Setting, order: Order, all: Vec<impl Switch>) -> anyhow::Result<Outcome> {
@@ -149,7 +147,7 @@ fn on_stacks<S: Switch>(
     order: Order,
     mut one: impl FnMut(&mut Stacks) -> std::io::Result<S>,
 ) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let mut stacks = Stacks::new();
@@ -168,7 +166,7 @@ mod own {
     }
 
     pub(in super::super) fn ring(setting: Setting, order: Order) -> anyhow::Result<Outcome> {
-        if let Some(why) = room::lacks(setting.at, STACK) {
+        if let Some(why) = room::lacks(setting.at, room::STACK) {
             return Ok(why);
         }
         // One alone would have nobody to switch to.

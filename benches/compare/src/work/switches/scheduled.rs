@@ -9,7 +9,6 @@ use camshaft::fiber;
 use camshaft::runtime::Builder;
 use camshaft::task::yield_now;
 
-use super::bare::STACK;
 use crate::experiment::{Outcome, Setting};
 use crate::measure::{Meter, Sample};
 use crate::models::both::both;
@@ -91,7 +90,7 @@ pub(super) fn tasks(setting: Setting, order: Order) -> anyhow::Result<Outcome> {
 
 /// Fibers on the same executor.
 pub(super) fn fibers(setting: Setting, order: Order) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let gate = Gate::default();
@@ -107,7 +106,7 @@ pub(super) fn fibers(setting: Setting, order: Order) -> anyhow::Result<Outcome> 
 
 /// Tasks that switch into a coroutine of their own and back at each turn: what a fiber cannot do without.
 pub(super) fn tasks_that_switch(setting: Setting, order: Order) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let gate = Gate::default();
@@ -127,7 +126,7 @@ pub(super) fn tasks_that_switch(setting: Setting, order: Order) -> anyhow::Resul
 
 /// Fibers under the scheduler without futures.
 pub(super) fn natives(setting: Setting, order: Order) -> anyhow::Result<Outcome> {
-    if let Some(why) = room::lacks(setting.at, STACK) {
+    if let Some(why) = room::lacks(setting.at, room::STACK) {
         return Ok(why);
     }
     let sample = native::run(Rc::new(native::Nothing), move || {

@@ -6,10 +6,11 @@ use std::process;
 use camshaft_probe::sys;
 use camshaft_timer::Wheel;
 
-use super::{Random, SECOND};
+use super::SECOND;
 use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Metric, repeat};
 use crate::models::timers::{HashedWheel, IndexedHeap, LazyHeap, RedBlack, Timers, Tree, Value};
+use crate::random::Random;
 
 /// Operations between two looks at the clock.
 const BATCH: u64 = 64;
@@ -134,7 +135,7 @@ pub(super) const FIRE: Experiment = Experiment {
 };
 
 fn cancel<T: Timers>(setting: Setting) -> anyhow::Result<Outcome> {
-    let mut random = Random::new();
+    let mut random = Random::new(0);
     let mut some_time = || 10 * SECOND + random.below(60 * SECOND);
     let before = sys::resident_bytes(process::id())?;
     let mut timers = T::new();
@@ -154,7 +155,7 @@ fn cancel<T: Timers>(setting: Setting) -> anyhow::Result<Outcome> {
 }
 
 fn fire<T: Timers>(setting: Setting) -> anyhow::Result<Outcome> {
-    let mut random = Random::new();
+    let mut random = Random::new(0);
     let mut timers = T::new();
     for id in 0..setting.at {
         timers.insert(SECOND + random.below(30 * SECOND), [id; 2]);

@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::{Random, SECOND};
+use super::SECOND;
 use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::langs::{self, Cores};
 use crate::measure::{Meter, Metric, Sample};
 use crate::models::native;
 use crate::models::written::{fiber as on_fibers, in_models, native as on_native};
 use crate::peers::{self, Camshaft, Runtime, with_peers};
+use crate::random::Random;
 
 /// Operations between two looks at the clock, and the longest that others wait for their turn.
 const BATCH: u64 = 64;
@@ -94,7 +95,7 @@ async fn begin(sleep: impl Future<Output = ()>) {
 in_models! { [task, fiber] {
     /// Begins and drops sleeps while others wait.
     fn timeouts(setting: Setting) -> Sample {
-        let mut random = Random::new();
+        let mut random = Random::new(0);
         let mut others = Vec::with_capacity(setting.count());
         for id in 0..setting.at {
             others.push(Box::pin(sleep!(some_time(&mut random))));
@@ -122,7 +123,7 @@ in_models! { [task, fiber] {
 
 /// Here a sleep is an entry in the tree of the scheduler, made by a fiber that parks and was unparked already.
 fn native_timeouts(setting: Setting) -> Sample {
-    let mut random = Random::new();
+    let mut random = Random::new(0);
     for _ in 0..setting.at {
         let time = some_time(&mut random);
         drop(native::spawn(move || native::sleep(time)));
