@@ -1,6 +1,5 @@
 //! Workloads as functions on the stackful coroutines of may, with one worker, and its channels, which have no bound.
 
-pub(crate) use super::fiber::call;
 pub(crate) use super::thread::{Flag, wait};
 
 use anyhow::anyhow;
