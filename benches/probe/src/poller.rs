@@ -76,10 +76,15 @@ impl Poller {
         or_none(unsafe { libc::epoll_pwait2(fd, events, room, &raw const bound, ptr::null()) })
     }
 
+    /// What event `index` of the last wait tells: bits of `EPOLLIN` and so on.
+    pub fn events(&self, index: usize) -> i32 {
+        self.events[index].events.cast_signed()
+    }
+
     /// Whether event `index` of the last wait tells that the peer sends no more.
     pub fn is_last(&self, index: usize) -> bool {
         let last = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
-        self.events[index].events & last.cast_unsigned() != 0
+        self.events(index) & last != 0
     }
 
     /// The token of event `index` of the last wait.

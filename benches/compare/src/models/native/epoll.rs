@@ -8,17 +8,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use camshaft_probe::sys::check;
+use camshaft_probe::poller::{EDGES, Poller};
 
 use super::scheduler::Driver;
 use super::{Fiber, current, park, park_until};
-
-/// Events taken from the kernel at once.
-const EVENTS: u8 = u8::MAX;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,38 +50,23 @@ struct Slot {
 /// An epoll, as the driver of a scheduler.
 #[derive(Debug)]
 pub(crate) struct Epoll {
-    epoll: OwnedFd,
+    poller: RefCell<Poller>,
     slots: RefCell<Vec<Slot>>,
     waiting: Cell<usize>,
-    events: RefCell<Vec<libc::epoll_event>>,
 }
 
 impl Epoll {
     /// Makes one.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
-        // SAFETY: no memory is passed.
-        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         Ok(Rc::new(Self {
-            // SAFETY: the descriptor is new and owned by nobody else.
-            epoll: unsafe { OwnedFd::from_raw_fd(fd) },
+            poller: RefCell::new(Poller::new()?),
             slots: RefCell::default(),
             waiting: Cell::new(0),
-            events: RefCell::new(vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS.into()]),
         }))
     }
 
-    fn control(&self, operation: libc::c_int, fd: RawFd, events: u32) -> io::Result<()> {
-        let mut event = libc::epoll_event {
-            events,
-            u64: u64::from(fd.cast_unsigned()),
-        };
-        // SAFETY: the event lives during the call.
-        check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) })?;
-        Ok(())
-    }
-
     fn slot<T>(&self, fd: RawFd, call: impl FnOnce(&mut Slot) -> T) -> T {
-        let at = usize::try_from(fd).expect("a descriptor that is open is not negative");
+        let at = token(fd);
         let mut slots = self.slots.borrow_mut();
         if slots.len() <= at {
             slots.resize_with(at + 1, Slot::default);
@@ -93,28 +75,23 @@ impl Epoll {
     }
 
     /// What a wait is for: this, and what somebody else waits for on the same descriptor.
-    fn wanted(&self, fd: RawFd) -> u32 {
+    fn wanted(&self, fd: RawFd) -> i32 {
         self.slot(fd, |slot| {
             let [read, write] = &slot.waiters;
-            let bit = |waiter: &Option<Fiber>, bit: libc::c_int| {
-                waiter.as_ref().map_or(0, |_| bit.cast_unsigned())
-            };
+            let bit = |waiter: &Option<Fiber>, bit| waiter.as_ref().map_or(0, |_| bit);
             bit(read, libc::EPOLLIN | libc::EPOLLRDHUP) | bit(write, libc::EPOLLOUT)
         })
     }
 
     /// Registers what is waited for now.
     fn arm(&self, fd: RawFd, policy: Policy) -> io::Result<()> {
-        let shot = libc::EPOLLONESHOT.cast_unsigned();
         let is_added = self.slot(fd, |slot| std::mem::replace(&mut slot.is_added, true));
+        let poller = self.poller.borrow();
         match (policy, is_added) {
             (Policy::Edge, true) => Ok(()),
-            (Policy::Edge, false) => {
-                let all = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-                self.control(libc::EPOLL_CTL_ADD, fd, all.cast_unsigned())
-            }
-            (_, true) => self.control(libc::EPOLL_CTL_MOD, fd, self.wanted(fd) | shot),
-            (_, false) => self.control(libc::EPOLL_CTL_ADD, fd, self.wanted(fd) | shot),
+            (Policy::Edge, false) => poller.add(fd, EDGES, token(fd)),
+            (_, true) => poller.change(fd, self.wanted(fd) | libc::EPOLLONESHOT, token(fd)),
+            (_, false) => poller.add(fd, self.wanted(fd) | libc::EPOLLONESHOT, token(fd)),
         }
     }
 
@@ -160,23 +137,21 @@ impl Epoll {
 
     fn remove(&self, fd: RawFd) -> io::Result<()> {
         if self.slot(fd, std::mem::take).is_added {
-            self.control(libc::EPOLL_CTL_DEL, fd, 0)?;
+            self.poller.borrow().remove(fd)?;
         }
         Ok(())
     }
 
-    /// Has those know whom an event is for.
-    fn deliver(&self, event: libc::epoll_event) {
-        let (events, fd) = (event.events, event.u64);
-        let fd = RawFd::try_from(fd).expect("it was put there as a descriptor");
+    /// Has those know whom events of a descriptor are for.
+    fn deliver(&self, fd: RawFd, events: i32) {
         let both = libc::EPOLLERR | libc::EPOLLHUP;
-        let last = events & (both | libc::EPOLLRDHUP).cast_unsigned() != 0;
+        let last = events & (both | libc::EPOLLRDHUP) != 0;
         let bits = [
             libc::EPOLLIN | libc::EPOLLRDHUP | both,
             libc::EPOLLOUT | both,
         ];
         for (side, bits) in bits.into_iter().enumerate() {
-            if events & bits.cast_unsigned() == 0 {
+            if events & bits == 0 {
                 continue;
             }
             let waiter = self.slot(fd, |slot| {
@@ -195,26 +170,11 @@ impl Epoll {
 
 impl Driver for Epoll {
     fn wait(&self, at_most: Option<Duration>) -> io::Result<()> {
-        // Rounded up: to wake too early would only mean to wait again.
-        let milliseconds = at_most.map_or(-1, |time| {
-            i32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
-        });
-        let mut events = self.events.borrow_mut();
-        // SAFETY: the vector has room for so many events.
-        let count = unsafe {
-            libc::epoll_wait(
-                self.epoll.as_raw_fd(),
-                events.as_mut_ptr(),
-                EVENTS.into(),
-                milliseconds,
-            )
-        };
-        let count = match check(count) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            count => count?,
-        };
-        for event in events.iter().take(count.unsigned_abs() as usize) {
-            self.deliver(*event);
+        let count = self.poller.borrow_mut().wait_for(at_most)?;
+        let poller = self.poller.borrow();
+        for index in 0..count {
+            let fd = RawFd::try_from(poller.token(index)).map_err(io::Error::other)?;
+            self.deliver(fd, poller.events(index));
         }
         Ok(())
     }
@@ -222,6 +182,11 @@ impl Driver for Epoll {
     fn expects(&self) -> bool {
         self.waiting.get() > 0
     }
+}
+
+/// What the kernel is to say of a descriptor, and its place in the table.
+fn token(fd: RawFd) -> usize {
+    usize::try_from(fd).expect("a descriptor that is open is not negative")
 }
 
 /// A fiber's place in the table, until it is dropped, by an unwind as well.

@@ -161,3 +161,20 @@ fn descriptors_are_waited_for_in_three_ways() {
         assert_eq!(echoed.unwrap(), 99);
     }
 }
+
+#[test]
+fn sleeps_above_an_epoll_are_not_rounded_to_milliseconds() {
+    let epoll = Epoll::new().unwrap();
+    let late = run(epoll, || {
+        let sleeps = (0..1000).map(|_| {
+            let start = Instant::now();
+            sleep(Duration::from_micros(100));
+            start.elapsed()
+        });
+        // On a busy machine many are late, but not all of them.
+        sleeps
+            .take_while(|took| *took > Duration::from_millis(1))
+            .count()
+    });
+    assert!(late.unwrap() < 1000);
+}
