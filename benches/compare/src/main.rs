@@ -24,6 +24,7 @@ use camshaft_probe::sys;
 use clap::Parser;
 
 mod experiment;
+mod failure;
 mod interrupt;
 mod langs;
 mod measure;
@@ -196,7 +197,7 @@ fn run(experiment: &str, subject: &str, at: &str, scale: &str) -> anyhow::Result
     sys::raise_file_limit()?;
     sys::pin(sys::SERVER_CORE);
     let outcome = plan::run(&work::all(), experiment, subject, at, scale)
-        .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        .unwrap_or_else(|error| failure::outcome(&error));
     println!("{}", serde_json::to_string(&sound(outcome))?);
     // Nothing that a subject still has to say at its end shall delay the next run.
     process::exit(0)

@@ -25,20 +25,24 @@ pub fn check_len(result: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Nanoseconds of one of the kernel's clocks.
-///
-/// # Panics
-///
-/// Panics if there is no such clock: that of a process that has ended.
-pub fn clock_ns(clock: libc::clockid_t) -> u64 {
+/// Nanoseconds of one of the kernel's clocks; `None` if there is no such clock any more: that of a process that has ended.
+pub fn read_clock(clock: libc::clockid_t) -> Option<u64> {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `now` is a valid timespec to write to.
     let result = unsafe { libc::clock_gettime(clock, &raw mut now) };
-    assert_eq!(result, 0, "the clock of a live process or of this machine");
-    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+    (result == 0).then(|| now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs())
+}
+
+/// As [`read_clock`], of a clock that is there.
+///
+/// # Panics
+///
+/// Panics if there is no such clock: that of a process that has ended.
+pub fn clock_ns(clock: libc::clockid_t) -> u64 {
+    read_clock(clock).expect("the clock of a live process or of this machine")
 }
 
 /// Monotonic nanoseconds; comparable between the processes of one machine.

@@ -55,7 +55,8 @@ impl<'server> Window<'server> {
         let wall = sys::now_ns() - self.start;
         let load = sys::own_cpu_ns() - self.own_cpu;
         thread::sleep(QUIET);
-        let cpu = cpu_ns(self.servers) - self.cpu;
+        // Less than before only if one was killed.
+        let cpu = cpu_ns(self.servers).saturating_sub(self.cpu);
         Ok(Sample::of(ops)
             .with(Metric::Wall, wall as f64 / ops as f64)
             .with(Metric::Cpu, cpu as f64 / ops as f64)

@@ -23,6 +23,7 @@ use camshaft::net::TcpStream;
 use camshaft::runtime::{Backend, Builder};
 use socket2::{Domain, Socket, Type};
 
+use crate::failure::Missing;
 use crate::twice::twice;
 
 /// Connections that wait to be accepted, at most.
@@ -55,11 +56,30 @@ pub(crate) fn listen_together(count: usize) -> io::Result<(SocketAddr, Vec<TcpLi
 }
 
 /// Runs a future on a runtime of ours.
+///
+/// # Errors
+///
+/// [`Missing`] if the backend is named and not there, or the environment names another one, which beats it.
 pub(crate) fn block_on<T>(
     backend: Backend,
     future: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
-    Builder::new().backend(backend).build()?.block_on(future)
+    let runtime = Builder::new().backend(backend).build();
+    let runtime = match backend {
+        Backend::Auto => runtime?,
+        _ => runtime.map_err(|error| Missing::new(error.to_string()))?,
+    };
+    let found = runtime.backend();
+    if backend != Backend::Auto && found != backend {
+        let why = format!("it needs {backend}, and CAMSHAFT_BACKEND says {found}: unset it");
+        return Err(Missing::new(why).into());
+    }
+    runtime.block_on(future)
+}
+
+/// What a bare loop on a ring says if it is refused one.
+pub(crate) fn no_ring(error: &io::Error) -> Missing {
+    Missing::new(format!("io_uring is refused here: {error}"))
 }
 
 twice! {

@@ -123,13 +123,13 @@ const fn ratio(
 type Serve = fn(TcpListener, Job) -> anyhow::Result<()>;
 
 fn tasks(listener: TcpListener, job: Job) -> anyhow::Result<()> {
-    serve_by_tasks(Backend::IoUring, listener, move |stream| {
+    serve_by_tasks(Backend::Auto, listener, move |stream| {
         echo::task(stream, job)
     })
 }
 
 fn fibers(listener: TcpListener, job: Job) -> anyhow::Result<()> {
-    serve_by_fibers(Backend::IoUring, listener, echo::fiber, job)
+    serve_by_fibers(Backend::Auto, listener, echo::fiber, job)
 }
 
 /// Starts so many processes with so many threads each, one a core, and drives them from both cores.

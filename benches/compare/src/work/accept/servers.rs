@@ -79,7 +79,7 @@ pub(super) fn inline(listener: TcpListener, job: Job, _: &Family) -> anyhow::Res
 
 /// Tasks whose handler calls what blocks the thread.
 pub(super) fn tasks_blocking(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
-    serve_by_tasks(Backend::IoUring, listener, move |stream| async move {
+    serve_by_tasks(Backend::Auto, listener, move |stream| async move {
         let (result, request) = stream.read_exact(Vec::with_capacity(REQUEST)).await;
         result?;
         match job.pause {
@@ -151,14 +151,14 @@ pub(super) fn epoll(listener: TcpListener, job: Job, _: &Family) -> anyhow::Resu
 
 /// Tasks.
 pub(super) fn tasks(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
-    serve_by_tasks(Backend::IoUring, listener, move |stream| {
+    serve_by_tasks(Backend::Auto, listener, move |stream| {
         answer::task(stream, job)
     })
 }
 
 /// Fibers.
 pub(super) fn fibers(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
-    serve_by_fibers(Backend::IoUring, listener, answer::fiber, job)
+    serve_by_fibers(Backend::Auto, listener, answer::fiber, job)
 }
 
 /// Native fibers.

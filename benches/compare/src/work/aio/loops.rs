@@ -15,6 +15,7 @@ use super::{BLOCK, Blocks, Places, check};
 use crate::experiment::Setting;
 use crate::measure::{Meter, Sample};
 use crate::models::aio::{Block, Queue};
+use crate::net::no_ring;
 
 /// Reads between two looks at the clock.
 const BATCH: u64 = 32;
@@ -122,7 +123,9 @@ pub(super) fn ring(blocks: &Blocks, setting: Setting) -> anyhow::Result<Sample> 
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_submit_all();
-    let mut ring: IoUring = builder.build(u32::try_from(setting.at)?)?;
+    let mut ring: IoUring = builder
+        .build(u32::try_from(setting.at)?)
+        .map_err(|error| no_ring(&error))?;
     let length = u32::try_from(BLOCK)?;
     slots.run(|slots, over| {
         while let Some((slot, offset)) = slots.next(over) {

@@ -118,7 +118,7 @@ pub(super) fn fibers(server: SocketAddr) -> anyhow::Result<()> {
 }
 
 fn all(spawn: impl Fn(u16) -> JoinHandle<anyhow::Result<Ipv4Addr>>) -> anyhow::Result<()> {
-    block_on(Backend::IoUring, async {
+    block_on(Backend::Auto, async {
         let handles: Vec<_> = (0..LOOK_UPS).map(spawn).collect();
         for handle in handles {
             check(handle.await?)?;

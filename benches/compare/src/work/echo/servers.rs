@@ -18,12 +18,13 @@ use camshaft::net::TcpStream;
 use camshaft::runtime::Backend;
 use camshaft_probe::bare::epoll::Registration;
 use camshaft_probe::bare::{self, Service};
+use io_uring::IoUring;
 
 use super::machine::Machine;
 use crate::models::native::Policy;
 use crate::net::process::{Family, ignore_children};
 use crate::net::work::Work;
-use crate::net::{native, serve_by_fibers, serve_by_tasks};
+use crate::net::{native, no_ring, serve_by_fibers, serve_by_tasks};
 use crate::twice::twice;
 
 /// The stack of a thread: that of a fiber.
@@ -128,6 +129,7 @@ pub(super) fn aio(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result
 
 /// A loop on a ring.
 pub(super) fn ring(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
+    IoUring::new(2).map_err(|error| no_ring(&error))?;
     Ok(bare::ring::serve(&listener, service(job), |_: &[u8]| {
         job.work.run();
     })?)
