@@ -32,7 +32,6 @@ struct Server {
 /// Accepts and echoes for ever.
 pub(super) fn serve(listener: TcpListener, job: Job) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
-    let mut queue = Queue::new(REQUESTS)?;
     let mut waiting = Block::poll(LISTENER, listener.as_raw_fd(), libc::POLLIN);
     let mut server = Server {
         connections: Vec::new(),
@@ -40,10 +39,11 @@ pub(super) fn serve(listener: TcpListener, job: Job) -> anyhow::Result<()> {
         job,
         next: vec![&raw mut waiting],
     };
+    // The last one, so that it is dropped first, and waits for what is in flight.
+    let mut queue = Queue::new(REQUESTS)?;
     loop {
         // SAFETY: IN FLIGHT: the blocks lie in boxes that are kept as long as their connections, and a connection is removed
-        // only when its block is not in flight; that of the listener lives as long as this function, which does not return
-        // while anything is in flight unless the process ends.
+        // only when its block is not in flight; they and that of the listener are dropped after the queue.
         unsafe { queue.submit(&server.next) }?;
         server.next.clear();
         for event in queue.wait()? {
