@@ -140,7 +140,7 @@ fn run(
     serve: Serve,
 ) -> anyhow::Result<Outcome> {
     let work = Work::lasting(Duration::from_nanos(setting.at));
-    let job = Job { room: 1024, work };
+    let job = Job::for_messages(MESSAGE, work);
     let (address, mut listeners) = listen_together(processes * threads)?;
     let mut servers = Vec::new();
     let mut cores = CORES.into_iter();

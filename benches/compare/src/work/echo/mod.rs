@@ -354,8 +354,7 @@ fn drive(
     message: usize,
     work: Work,
 ) -> anyhow::Result<Outcome> {
-    let room = message.max(1024);
-    let (process, address) = start(server, Job { room, work })?;
+    let (process, address) = start(server, Job::for_messages(message, work))?;
     let load = Load {
         connections,
         message,
@@ -364,10 +363,8 @@ fn drive(
 }
 
 fn by_rate(setting: Setting, server: Server) -> anyhow::Result<Outcome> {
-    let job = Job {
-        room: paced::MESSAGE * 16,
-        work: Work::NONE,
-    };
+    // Some that come together are read together.
+    let job = Job::for_messages(paced::MESSAGE * 16, Work::NONE);
     let (process, address) = start(server, job)?;
     open_loop(process, address, setting.at, setting)
 }

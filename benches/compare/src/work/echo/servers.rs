@@ -39,6 +39,16 @@ pub(crate) struct Job {
     pub(crate) work: Work,
 }
 
+impl Job {
+    /// For messages of so many bytes. There is room for more than one: a read that gets less than it has room for has got
+    /// all there is, and the loops and native fibers that look at that spare a call a message.
+    pub(crate) fn for_messages(bytes: usize, work: Work) -> Self {
+        // Whole cache lines.
+        let room = (bytes + 1).next_multiple_of(64);
+        Self { room, work }
+    }
+}
+
 /// What serves until its process is ended.
 pub(crate) type Server = fn(TcpListener, Job, &'static Family) -> anyhow::Result<()>;
 
@@ -245,6 +255,14 @@ mod tests {
         ("native_add_remove", native_add_remove),
         ("threads", threads),
     ];
+
+    #[test]
+    fn a_read_of_a_message_is_short() {
+        for bytes in [0, 1, 63, 64, 1023, 1024, 4096, 16384] {
+            let room = Job::for_messages(bytes, Work::NONE).room;
+            assert!(bytes < room && room <= bytes + 64, "{room} for {bytes}");
+        }
+    }
 
     #[test]
     fn every_server_sends_all_back_and_closes() {
