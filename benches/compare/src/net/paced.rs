@@ -13,12 +13,14 @@ use camshaft_probe::sys;
 
 use super::driven::Window;
 use super::process::Process;
-use crate::experiment::{Outcome, Setting};
+use crate::experiment::{Outcome, Scale, Setting};
 
 /// Connections, which take turns.
 const CONNECTIONS: usize = 64;
 /// Bytes of a message.
 pub(crate) const MESSAGE: usize = 64;
+/// Messages behind a percentile, but for a smoke run.
+const LEAST: u64 = 2000;
 /// With more messages under way than these the server is taken to be too slow.
 const MOST: usize = 20_000;
 /// A reply that takes longer than this has been lost.
@@ -59,7 +61,7 @@ fn drive(
     rate: u64,
     setting: Setting,
 ) -> anyhow::Result<Outcome> {
-    let time = u64::try_from(setting.scale.window().as_nanos())?;
+    let time = window_ns(rate, setting.scale);
     let mut client = Client::connect(address)?;
     let slow = || Ok(Outcome::Skipped("it falls behind at this rate".to_owned()));
     if !client.run(rate, time / 4)? {
@@ -72,6 +74,16 @@ fn drive(
     }
     let sample = window.close(client.latencies_ns.len() as u64)?;
     Ok(sample.with_latencies(client.latencies_ns).into())
+}
+
+/// How long messages are sent: the window of the scale, and long enough for percentiles of so many messages.
+fn window_ns(rate: u64, scale: Scale) -> u64 {
+    let least = match scale {
+        Scale::Smoke => 0,
+        Scale::Quick | Scale::Full => LEAST * 1_000_000_000 / rate,
+    };
+    let window = u64::try_from(scale.window().as_nanos()).unwrap_or(u64::MAX);
+    window.max(least)
 }
 
 impl Client {
@@ -172,5 +184,24 @@ impl Client {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_messages_enough_for_percentiles() {
+        for scale in [Scale::Quick, Scale::Full] {
+            for rate in [1000, 10_000, 200_000] {
+                let window = window_ns(rate, scale);
+                assert!(
+                    rate * window / 1_000_000_000 >= LEAST,
+                    "{scale:?} at {rate}"
+                );
+                assert!(u128::from(window) >= scale.window().as_nanos());
+            }
+        }
     }
 }
