@@ -64,7 +64,7 @@ const WAIT: Experiment = Experiment {
         full: &[0, 100, 1000, 6000],
     },
     metric: Metric::Total,
-    also: &[Metric::Cpu],
+    also: &[Metric::Cpu, Metric::Load],
     expectations: &[
         total(
             "one after another",

@@ -27,15 +27,16 @@ fn storm(server: &Process, address: SocketAddr) -> anyhow::Result<Sample> {
     // The server starts, and what it does for the first time it does for this one.
     burst(address, 1)?;
     thread::sleep(Duration::from_millis(10));
-    let (cpu, start) = (server.cpu_ns(), sys::now_ns());
+    let (cpu, own_cpu, start) = (server.cpu_ns(), sys::own_cpu_ns(), sys::now_ns());
     let connections = burst(address, CONNECTIONS)?;
-    let total = sys::now_ns() - start;
+    let (total, load) = (sys::now_ns() - start, sys::own_cpu_ns() - own_cpu);
     thread::sleep(Duration::from_millis(5));
-    let cpu = server.cpu_ns() - cpu;
+    let cpu = server.cpu_ns().saturating_sub(cpu);
     drop(connections);
     Ok(Sample::of(CONNECTIONS as u64)
         .with(Metric::Total, total as f64)
-        .with(Metric::Cpu, cpu as f64 / CONNECTIONS as f64))
+        .with(Metric::Cpu, cpu as f64 / CONNECTIONS as f64)
+        .with(Metric::Load, load as f64 / total as f64))
 }
 
 /// Opens connections, asks on each, and waits for all answers.

@@ -31,7 +31,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
     workload: 7,
     title: "A thousand DNS look-ups",
     question: "What does it take to make a client that asks one question after another ask a thousand at once? Each look-up has a socket of its own, a time limit and four tries.",
-    operation: "1000 look-ups, from the first socket to the last answer; the CPU time is that of the client, for each",
+    operation: "1000 look-ups, from the first socket to the last answer; the CPU time is that of the client, for each, and the load that of the server",
     axis: Axis {
         label: "µs until the server answers",
         smoke: &[0, 200],
@@ -39,7 +39,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
         full: &[0, 100, 1000, 5000],
     },
     metric: Metric::Total,
-    also: &[Metric::Cpu],
+    also: &[Metric::Cpu, Metric::Load],
     expectations: &[
         total(
             "one after another",
@@ -134,11 +134,15 @@ fn run(setting: Setting, client: Client) -> anyhow::Result<Outcome> {
     let mut stub = Process::start(sys::LOAD_CORE, move |_| stub::serve(&socket, delay))?;
     // It starts.
     thread::sleep(Duration::from_millis(5));
-    let (cpu, start) = (sys::own_cpu_ns(), sys::now_ns());
+    let (load, cpu, start) = (stub.cpu_ns(), sys::own_cpu_ns(), sys::now_ns());
     client(server).map_err(|error| stub.explain(error))?;
     let (cpu, total) = (sys::own_cpu_ns() - cpu, sys::now_ns() - start);
+    // The accounts of the server are brought up to date.
+    thread::sleep(Duration::from_millis(5));
+    let load = stub.cpu_ns().saturating_sub(load);
     Ok(Sample::of(LOOK_UPS.into())
         .with(Metric::Total, total as f64)
         .with(Metric::Cpu, cpu as f64 / f64::from(LOOK_UPS))
+        .with(Metric::Load, load as f64 / total as f64)
         .into())
 }
