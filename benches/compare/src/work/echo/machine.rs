@@ -1,4 +1,4 @@
-//! The echo as a state machine that is written by hand, on our runtime.
+//! The echo as a state machine that is written by hand, on our runtime; [`servers`](super::servers) have it as an async function.
 
 use std::io;
 use std::pin::Pin;

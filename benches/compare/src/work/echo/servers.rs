@@ -7,12 +7,15 @@
 //! echo_std   borrows, over Read and Write        threads, processes, native fibers, and our fibers with `StdIo`
 //! ```
 //!
-//! A third one lets the runtime lend its buffers; the state machine that is written by hand does the same.
+//! A third one lets the runtime lend its buffers. A fourth polls, and copies what it received, because a write that is
+//! polled owns a vector; the state machine that is written by hand does the same.
 
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use camshaft::compat::{PollRead, PollWrite};
 use camshaft::fiber::StdIo;
 use camshaft::net::TcpStream;
 use camshaft::runtime::Backend;
@@ -95,6 +98,26 @@ async fn echo_lent(stream: TcpStream, job: Job) -> io::Result<()> {
     }
 }
 
+/// Sends back what comes, by the calls of the machine that is written by hand.
+async fn echo_polled(stream: TcpStream, job: Job) -> io::Result<()> {
+    let (mut reader, mut writer) = (stream.polled_read(), stream.polled_write());
+    let mut buffer = Vec::new();
+    loop {
+        let lent = poll_fn(|cx| reader.poll_recv(cx)).await?;
+        if lent.is_empty() {
+            return Ok(());
+        }
+        job.work.run();
+        buffer.extend_from_slice(&lent);
+        drop(lent);
+        poll_fn(|cx| writer.poll_begin(&mut buffer, cx)).await;
+        let (result, written) = poll_fn(|cx| writer.poll_end(cx)).await;
+        result?;
+        buffer = written;
+        buffer.clear();
+    }
+}
+
 fn service(job: Job) -> Service {
     Service {
         buffer: job.room,
@@ -166,7 +189,14 @@ pub(super) fn tasks_lent(listener: TcpListener, job: Job, _: &Family) -> anyhow:
     })
 }
 
-/// Machines written by hand on the ring, with buffers of the runtime.
+/// Tasks on the ring that poll.
+pub(super) fn tasks_polled(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
+    serve_by_tasks(Backend::IoUring, listener, move |stream| {
+        echo_polled(stream, job)
+    })
+}
+
+/// Machines written by hand on the ring that poll.
 pub(super) fn machines(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
     serve_by_tasks(Backend::IoUring, listener, move |stream| {
         Machine::new(stream, job)
@@ -236,7 +266,7 @@ mod tests {
     use crate::net::listen;
 
     /// All but the one that forks, which a test of many threads must not.
-    const SERVERS: [(&str, Server); 17] = [
+    const SERVERS: [(&str, Server); 18] = [
         ("epoll_edge", epoll_edge),
         ("epoll_late", epoll_late),
         ("epoll_level", epoll_level),
@@ -246,6 +276,7 @@ mod tests {
         ("tasks", tasks),
         ("tasks_epoll", tasks_epoll),
         ("tasks_lent", tasks_lent),
+        ("tasks_polled", tasks_polled),
         ("machines", machines),
         ("fibers", fibers),
         ("fibers_epoll", fibers_epoll),
