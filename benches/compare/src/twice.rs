@@ -10,8 +10,9 @@
 //!           fn hello::fiber(name: String) -> usize    wait!(x) is fiber::wait(x)
 //! ```
 //!
-//! It is for what does I/O, whose futures are those of our runtime; what other models run as well, without I/O, is written
-//! with [`models::written`](crate::models::written).
+//! So both run on one executor, wait for the same futures, and differ in where their frames are while they wait, and in
+//! nothing else. Generics stand in square brackets: `fn hello[T: Copy](thing: T)`. What other models and other runtimes run
+//! as well is written with [`models::written`](crate::models::written).
 
 /// How a task waits.
 macro_rules! await_in_task {
@@ -29,18 +30,25 @@ macro_rules! wait_in_fiber {
 
 /// Makes a module of a function, with `task` and `fiber` in it.
 macro_rules! twice {
-    ($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $output:ty $body:block) => {
+    (
+        $(#[$meta:meta])*
+        fn $name:ident $([$($generics:tt)*])? ($($arguments:tt)*) $(-> $output:ty)? $body:block
+    ) => {
         $(#[$meta])*
         pub(crate) mod $name {
-            #[allow(clippy::wildcard_imports, reason = "the body is that of a function outside")]
+            #[allow(clippy::wildcard_imports, unused_imports, reason = "the body is that of a function outside")]
             use super::*;
 
-            pub(crate) async fn task($($argument: $type),*) -> $output {
+            /// As a task, or a part of one.
+            pub(crate) async fn task $(<$($generics)*>)? ($($arguments)*) $(-> $output)? {
+                #[allow(unused_imports, reason = "some only end")]
                 use $crate::twice::await_in_task as wait;
                 $body
             }
 
-            pub(crate) fn fiber($($argument: $type),*) -> $output {
+            /// As a fiber, or a part of one.
+            pub(crate) fn fiber $(<$($generics)*>)? ($($arguments)*) $(-> $output)? {
+                #[allow(unused_imports, reason = "some only end")]
                 use $crate::twice::wait_in_fiber as wait;
                 $body
             }

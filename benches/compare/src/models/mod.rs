@@ -5,7 +5,6 @@
 
 #[allow(unsafe_code, reason = "passes memory to the kernel")]
 pub(crate) mod aio;
-pub(crate) mod both;
 pub(crate) mod channel;
 #[allow(unsafe_code, reason = "lays fibers out on stacks, and switches")]
 pub(crate) mod native;

@@ -11,7 +11,7 @@ use camshaft::task::yield_now;
 
 use crate::experiment::{Axis, Expectation, Experiment, Model, Setting, Subject};
 use crate::measure::{Meter, Metric, Sample};
-use crate::models::both::both;
+use crate::twice::twice;
 
 use suspend::What;
 
@@ -150,14 +150,14 @@ const TURNS: u64 = 100;
 
 /// What is done at the bottom.
 #[derive(Clone, Copy, Debug)]
-enum Leaf {
+pub(super) enum Leaf {
     /// One suspension.
     Once,
     /// As many as take the time.
     Measured(Setting),
 }
 
-both! { $ wait =>
+twice! {
     /// The innermost call.
     fn leaf(what: Leaf) -> Option<Sample> {
         wait!(yield_now());

@@ -10,7 +10,7 @@ use crate::measure::Sample;
 macro_rules! chain {
     ($name:ident) => {
         async fn $name(what: Leaf) -> Option<Sample> {
-            let found = leaf::stackless(what).await;
+            let found = leaf::task(what).await;
             black_box(());
             found
         }

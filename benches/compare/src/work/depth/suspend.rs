@@ -102,7 +102,7 @@ type Boxed = Pin<Box<dyn Future<Output = Option<Sample>>>>;
 fn descend_boxed(depth: u64, what: Leaf) -> Boxed {
     Box::pin(async move {
         let found = match depth {
-            1 => leaf::stackless(what).await,
+            1 => leaf::task(what).await,
             _ => descend_boxed(depth - 1, what).await,
         };
         black_box(());
@@ -119,7 +119,7 @@ pub(super) fn boxed(setting: Setting, what: What) -> anyhow::Result<Outcome> {
 fn descend_in_tasks(depth: u64, what: Leaf) -> Boxed {
     Box::pin(async move {
         match depth {
-            1 => leaf::stackless(what).await,
+            1 => leaf::task(what).await,
             _ => camshaft::spawn(descend_in_tasks(depth - 1, what))
                 .await
                 .expect("it neither panics nor is aborted"),
@@ -152,7 +152,7 @@ fn descend_to(depth: u64, bottom: impl Fn() -> Option<Sample>) -> Option<Sample>
 pub(super) fn fiber(setting: Setting, what: What) -> anyhow::Result<Outcome> {
     let down = move || {
         drive_on_stack(setting, what, |what| {
-            descend_to(setting.at, || leaf::stackful(what))
+            descend_to(setting.at, || leaf::fiber(what))
         })
     };
     let sample = Builder::new()

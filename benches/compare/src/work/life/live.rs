@@ -14,12 +14,12 @@ use camshaft::task::{JoinHandle, yield_now};
 
 use crate::experiment::{Outcome, Setting};
 use crate::measure::{Meter, Sample, repeat, repeat_async};
-use crate::models::both::both;
 use crate::models::native;
 use crate::models::process::{self, fork};
 use crate::models::room;
 use crate::models::stacks::{self, Stacks};
 use crate::models::switch::bare::Bare;
+use crate::twice::twice;
 
 /// Lives between two looks at the clock, or one of each if there are more.
 const LIVES: u64 = 200;
@@ -65,7 +65,7 @@ impl Window {
     }
 }
 
-both! { $ wait =>
+twice! {
     /// Does nothing.
     fn live_at_once(n: u32) -> u32 {
         if n == 0 {
@@ -75,7 +75,7 @@ both! { $ wait =>
     }
 }
 
-both! { $ wait =>
+twice! {
     /// Waits once.
     fn live_on(n: u32) -> u32 {
         wait!(yield_now());
@@ -108,26 +108,24 @@ fn on_executor(
 
 pub(super) fn tasks_at_once(setting: Setting) -> anyhow::Result<Outcome> {
     on_executor(setting, Window::Warm, |n| {
-        camshaft::spawn(live_at_once::stackless(n))
+        camshaft::spawn(live_at_once::task(n))
     })
 }
 
 pub(super) fn fibers_at_once(setting: Setting) -> anyhow::Result<Outcome> {
     on_executor(setting, Window::Warm, |n| {
-        fiber::spawn(move || live_at_once::stackful(n))
+        fiber::spawn(move || live_at_once::fiber(n))
     })
 }
 
 pub(super) fn tasks(setting: Setting, window: Window) -> anyhow::Result<Outcome> {
-    on_executor(setting, window, |n| camshaft::spawn(live_on::stackless(n)))
+    on_executor(setting, window, |n| camshaft::spawn(live_on::task(n)))
 }
 
 pub(super) fn fibers(setting: Setting, window: Window) -> anyhow::Result<Outcome> {
     match room::lacks(setting.at, room::STACK) {
         Some(why) => Ok(why),
-        None => on_executor(setting, window, |n| {
-            fiber::spawn(move || live_on::stackful(n))
-        }),
+        None => on_executor(setting, window, |n| fiber::spawn(move || live_on::fiber(n))),
     }
 }
 
@@ -256,7 +254,7 @@ pub(super) fn boxed(setting: Setting) -> anyhow::Result<Outcome> {
     let sample = repeat(setting, || {
         for _ in 0..rounds {
             for _ in 0..setting.count() {
-                all.push(Box::pin(live_at_once::stackless(black_box(1))));
+                all.push(Box::pin(live_at_once::task(black_box(1))));
             }
             for mut future in all.drain(..) {
                 black_box(future.as_mut().poll(&mut context).is_ready());

@@ -15,14 +15,14 @@ use pin_project_lite::pin_project;
 
 use super::grown::{Kernel, Usage};
 use crate::experiment::{Outcome, Setting};
-use crate::models::both::both;
 use crate::models::native;
 use crate::models::room;
 use crate::models::stacks::{self, Stacks};
+use crate::twice::twice;
 
 const FIRST: u64 = 100;
 
-both! { $ wait =>
+twice! {
     /// Waits for ever, with a frame of so many bytes.
     fn wait_with[const FRAME: usize](n: u8) {
         let frame = [n; FRAME];
@@ -63,7 +63,7 @@ pub(super) fn tasks<const FRAME: usize>(setting: Setting) -> anyhow::Result<Outc
     grow(setting, Kernel::Nothing, |count| {
         runtime.block_on(async {
             for _ in 0..count {
-                drop(camshaft::spawn(wait_with::stackless::<FRAME>(1)));
+                drop(camshaft::spawn(wait_with::task::<FRAME>(1)));
             }
             yield_now().await;
         });
@@ -88,7 +88,7 @@ fn on_stacks<const FRAME: usize>(setting: Setting, stack: usize) -> anyhow::Resu
         runtime.block_on(async {
             for _ in 0..count {
                 let fiber = fiber::Builder::new().stack_size(stack);
-                drop(fiber.spawn(|| wait_with::stackful::<FRAME>(1)));
+                drop(fiber.spawn(|| wait_with::fiber::<FRAME>(1)));
             }
             yield_now().await;
         });
@@ -142,7 +142,7 @@ pub(super) fn boxed<const FRAME: usize>(setting: Setting) -> anyhow::Result<Outc
     }
     grow(setting, Kernel::Nothing, |count| {
         let boxed = (0..count).map(|_| {
-            let mut future = Box::pin(wait_with::stackless::<FRAME>(1));
+            let mut future = Box::pin(wait_with::task::<FRAME>(1));
             begin(future.as_mut());
             future
         });
@@ -156,7 +156,7 @@ pub(super) fn inline<const FRAME: usize>(setting: Setting) -> anyhow::Result<Out
         return Ok(why);
     }
     grow(setting, Kernel::Nothing, |count| {
-        let futures = (0..count).map(|_| wait_with::stackless::<FRAME>(1));
+        let futures = (0..count).map(|_| wait_with::task::<FRAME>(1));
         Ok(Box::new(started::all(futures.collect())))
     })
 }

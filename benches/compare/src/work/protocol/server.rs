@@ -10,15 +10,15 @@ use pin_project_lite::pin_project;
 use super::line::Line;
 use crate::experiment::{Outcome, Setting};
 use crate::measure::{Metric, repeat};
-use crate::models::both::both;
 use crate::models::stacks::Stacks;
 use crate::models::switch::bare::Bare;
+use crate::twice::twice;
 
 /// What we speak.
 const VERSION: u64 = 3;
 /// Numbers between two looks at the clock, at least.
 const NUMBERS: u64 = 1000;
-both! { $ wait =>
+twice! {
     /// The first way, and the third.
     fn serve(line: Line) {
         let version = wait!(line.receive());
@@ -119,9 +119,9 @@ impl Conversation {
     /// The one that is called so.
     pub(super) fn with(way: &str) -> Option<Self> {
         match way {
-            super::ASYNC => Some(Self::begin(serve::stackless)),
+            super::ASYNC => Some(Self::begin(serve::task)),
             super::BY_HAND => Some(Self::begin(Server::new)),
-            "fiber" => Some(Self::begin(|line| Fiber::new(|| serve::stackful(line)))),
+            "fiber" => Some(Self::begin(|line| Fiber::new(|| serve::fiber(line)))),
             _ => None,
         }
     }

@@ -11,13 +11,13 @@ use camshaft::task::yield_now;
 
 use crate::experiment::{Outcome, Setting};
 use crate::measure::{Meter, Sample};
-use crate::models::both::both;
 use crate::models::native;
 use crate::models::order::Order;
 use crate::models::room;
 use crate::models::stacks::Stacks;
 use crate::models::switch::Switch;
 use crate::models::switch::bare::Bare;
+use crate::twice::twice;
 
 /// Turns between two looks at the clock, or one of each if there are more.
 const TURNS: u64 = 1000;
@@ -43,7 +43,7 @@ fn open(gate: &Gate, order: Order) {
     order.arrange(waiting).into_iter().for_each(Waker::wake);
 }
 
-both! { $ wait =>
+twice! {
     /// Does something and gives way, for ever.
     fn give_way[W: FnMut()](gate: Gate, mut work: W) {
         wait!(pass(gate));
@@ -54,7 +54,7 @@ both! { $ wait =>
     }
 }
 
-both! { $ wait =>
+twice! {
     /// Measures the turns of all, of which it is one. The others wait at the gate.
     fn measure[W: FnMut()](setting: Setting, gate: Gate, order: Order, mut work: W) -> Sample {
         open(&gate, order);
@@ -81,9 +81,9 @@ pub(super) fn tasks(setting: Setting, order: Order) -> anyhow::Result<Outcome> {
     let gate = Gate::default();
     let sample = Builder::new().build()?.block_on(async {
         for _ in 1..setting.at {
-            drop(camshaft::spawn(give_way::stackless(gate.clone(), || {})));
+            drop(camshaft::spawn(give_way::task(gate.clone(), || {})));
         }
-        camshaft::spawn(measure::stackless(setting, gate, order, || {})).await
+        camshaft::spawn(measure::task(setting, gate, order, || {})).await
     })?;
     Ok(sample.into())
 }
@@ -97,9 +97,9 @@ pub(super) fn fibers(setting: Setting, order: Order) -> anyhow::Result<Outcome> 
     let sample = Builder::new().build()?.block_on(async {
         for _ in 1..setting.at {
             let gate = gate.clone();
-            drop(fiber::spawn(|| give_way::stackful(gate, || {})));
+            drop(fiber::spawn(|| give_way::fiber(gate, || {})));
         }
-        fiber::spawn(move || measure::stackful(setting, gate, order, || {})).await
+        fiber::spawn(move || measure::fiber(setting, gate, order, || {})).await
     })?;
     Ok(sample.into())
 }
@@ -115,10 +115,10 @@ pub(super) fn tasks_that_switch(setting: Setting, order: Order) -> anyhow::Resul
         for _ in 1..setting.at {
             let mut bare = Bare::idle(&mut stacks)?;
             let work = move || bare.turn();
-            drop(camshaft::spawn(give_way::stackless(gate.clone(), work)));
+            drop(camshaft::spawn(give_way::task(gate.clone(), work)));
         }
         let mut bare = Bare::idle(&mut stacks)?;
-        let measuring = measure::stackless(setting, gate, order, move || bare.turn());
+        let measuring = measure::task(setting, gate, order, move || bare.turn());
         Ok::<_, anyhow::Error>(camshaft::spawn(measuring).await?)
     })?;
     Ok(sample.into())
