@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::experiment::{Experiment, Outcome, Scale, Setting};
 use crate::interrupt;
+use crate::random::Random;
 use crate::results::Results;
 
 /// The hidden subcommand of a run.
@@ -60,9 +61,9 @@ impl Plan {
         let mut results = Results::empty(&self.experiments, self.scale, self.rounds, self.seed);
         let mut jobs = self.jobs(&mut results);
         let progress = Progress::new(jobs.len() as u64 * u64::from(self.rounds))?;
-        let mut random = self.seed.max(1);
+        let mut random = Random::new(self.seed);
         for _ in 0..self.rounds {
-            shuffle(&mut jobs, &mut random);
+            random.shuffle(&mut jobs);
             for job in &jobs {
                 let runs = results.runs_mut(job.experiment.name, &job.subject, job.at);
                 if runs.goes_on() {
@@ -272,30 +273,9 @@ pub(crate) fn run(
     (subject.run)(setting)
 }
 
-/// Fisher and Yates' shuffle over a xorshift generator.
-fn shuffle<T>(items: &mut [T], random: &mut u64) {
-    for last in (1..items.len()).rev() {
-        *random ^= *random << 13;
-        *random ^= *random >> 7;
-        *random ^= *random << 17;
-        let other = usize::try_from(*random % (last as u64 + 1)).unwrap_or(last);
-        items.swap(last, other);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shuffle_keeps_every_item() {
-        let mut items: Vec<u32> = (0..100).collect();
-        let mut random = 7;
-        shuffle(&mut items, &mut random);
-        assert_ne!(items, (0..100).collect::<Vec<_>>());
-        items.sort_unstable();
-        assert_eq!(items, (0..100).collect::<Vec<_>>());
-    }
 
     #[test]
     fn the_first_complaint_counts() {

@@ -1,5 +1,13 @@
 //! The workloads. A module each, with its experiments, what is expected of them, and the code of every subject.
 
+/// Makes subjects: how they are driven, and then a model, a name and a server each.
+macro_rules! rows {
+    ($drive:ident: $($model:ident $name:literal $server:ident $(up to $last:literal: $why:literal)?,)*) => {
+        &[$(Subject::new($name, Model::$model, |setting| $drive(setting, servers::$server))
+            $(.up_to($last, $why))?),*]
+    };
+}
+
 mod accept;
 mod aio;
 mod channels;

@@ -11,43 +11,13 @@ mod storm;
 
 use std::time::Duration;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::Metric;
 use crate::net::listen;
 use crate::net::process::Process;
 use crate::net::work::Work;
 use camshaft_probe::sys;
 use servers::{Job, Pause, Server};
-
-/// Makes subjects: how they are driven, and then a model, a name and a server each.
-macro_rules! rows {
-    ($drive:ident: $($model:ident $name:literal $server:ident $(up to $last:literal: $why:literal)?,)*) => {
-        &[$(Subject::new($name, Model::$model, |setting| $drive(setting, servers::$server))
-            $(.up_to($last, $why))?),*]
-    };
-}
-
-/// An expectation of the time in all.
-const fn total(
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    [least, most]: [f64; 2],
-    text: &'static str,
-) -> Expectation {
-    let metric = Metric::Total;
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least,
-            most,
-            metric,
-        },
-    }
-}
 
 pub(crate) const EXPERIMENTS: &[Experiment] = &[WAIT, POOL, WORK];
 
@@ -66,54 +36,61 @@ const WAIT: Experiment = Experiment {
     metric: Metric::Total,
     also: &[Metric::Cpu, Metric::Load],
     expectations: &[
-        total(
+        Expectation::ratio(
+            "6000 ms against 800 ms is 1000 × 6 ms, divided among eight threads; asynchrony has no part in it.",
+            Metric::Total,
             "one after another",
             "pool of 8 threads",
             Some(6000),
-            [7.0, 8.2],
-            "6000 ms against 800 ms is 1000 × 6 ms, divided among eight threads; asynchrony has no part in it.",
+            (7.0, 8.2),
         ),
-        total(
+        Expectation::ratio(
+            "What waits at the same time waits once: tasks need 6 ms and what the sockets cost.",
+            Metric::Total,
             "pool of 8 threads",
             "tasks",
             Some(6000),
-            [15.0, 60.0],
-            "What waits at the same time waits once: tasks need 6 ms and what the sockets cost.",
+            (15.0, 60.0),
         ),
-        total(
+        Expectation::ratio(
+            "A blocking call in a task stops all others; an async server is then the one that takes 6000 ms.",
+            Metric::Total,
             "tasks that block",
             "one after another",
             Some(1000),
-            [0.95, 1.05],
-            "A blocking call in a task stops all others; an async server is then the one that takes 6000 ms.",
+            (0.95, 1.05),
         ),
-        total(
+        Expectation::ratio(
+            "Fibers wait as tasks do.",
+            Metric::Total,
             "fibers",
             "tasks",
             None,
-            [0.9, 1.15],
-            "Fibers wait as tasks do.",
+            (0.9, 1.15),
         ),
-        total(
+        Expectation::ratio(
+            "Without the delay, one after another is as good as anything, or better.",
+            Metric::Total,
             "one after another",
             "tasks",
             Some(0),
-            [0.5, 1.1],
-            "Without the delay, one after another is as good as anything, or better.",
+            (0.5, 1.1),
         ),
-        total(
+        Expectation::ratio(
+            "To start a thread costs more than what it does for a connection.",
+            Metric::Total,
             "thread each",
             "tasks",
             Some(0),
-            [1.2, 4.0],
-            "To start a thread costs more than what it does for a connection.",
+            (1.2, 4.0),
         ),
-        total(
+        Expectation::ratio(
+            "And to start a process costs several times that.",
+            Metric::Total,
             "process each",
             "thread each",
             Some(0),
-            [2.0, 10.0],
-            "And to start a process costs several times that.",
+            (2.0, 10.0),
         ),
     ],
     control: "tasks",
@@ -141,19 +118,21 @@ const POOL: Experiment = Experiment {
         full: &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000],
     },
     expectations: &[
-        total(
+        Expectation::ratio(
+            "64 threads still need 16 rounds of 6 ms.",
+            Metric::Total,
             "pool",
             "tasks (no pool)",
             Some(64),
-            [2.0, 6.0],
-            "64 threads still need 16 rounds of 6 ms.",
+            (2.0, 6.0),
         ),
-        total(
+        Expectation::ratio(
+            "Hundreds of threads come close to tasks, and never beat them.",
+            Metric::Total,
             "pool",
             "tasks (no pool)",
             Some(512),
-            [1.0, 2.5],
-            "Hundreds of threads come close to tasks, and never beat them.",
+            (1.0, 2.5),
         ),
     ],
     control: "tasks (no pool)",
@@ -182,21 +161,30 @@ const WORK: Experiment = Experiment {
         full: &[0, 100, 1000, 6000],
     },
     expectations: &[
-        total(
+        Expectation::ratio(
+            "Eight threads on one core compute no faster than one.",
+            Metric::Total,
             "pool of 8 threads",
             "one after another",
             None,
-            [0.9, 1.25],
-            "Eight threads on one core compute no faster than one.",
+            (0.9, 1.25),
         ),
-        total(
+        Expectation::ratio(
+            "Nor do tasks: asynchrony is for waiting.",
+            Metric::Total,
             "tasks",
             "one after another",
             None,
-            [0.9, 1.25],
-            "Nor do tasks: asynchrony is for waiting.",
+            (0.9, 1.25),
         ),
-        total("fibers", "tasks", None, [0.9, 1.1], "Nor fibers."),
+        Expectation::ratio(
+            "Nor fibers.",
+            Metric::Total,
+            "fibers",
+            "tasks",
+            None,
+            (0.9, 1.1),
+        ),
     ],
     control: "tasks",
     subjects: rows![working:

@@ -12,6 +12,7 @@ use camshaft::runtime::Backend;
 use camshaft::time::sleep;
 
 use crate::models::native::{self as fibers_without_futures, Policy};
+use crate::models::stacks;
 use crate::net::process::{Family, ignore_children};
 use crate::net::work::Work;
 use crate::net::{native, serve_by_fibers, serve_by_tasks};
@@ -19,8 +20,6 @@ use crate::twice::twice;
 
 /// Bytes of a request, and of its answer.
 pub(super) const REQUEST: usize = 64;
-/// The stack of a thread: that of a fiber.
-const STACK: usize = 64 << 10;
 
 /// What a handler does before it answers.
 #[derive(Clone, Copy, Debug)]
@@ -109,12 +108,14 @@ pub(super) fn pool(listener: TcpListener, job: Job, _: &Family) -> anyhow::Resul
             let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
             receiver.recv()
         };
-        thread::Builder::new().stack_size(STACK).spawn(move || {
-            while let Ok(stream) = next() {
-                // A connection that fails is over.
-                let _ = answer_std(stream, job, thread::sleep);
-            }
-        })?;
+        thread::Builder::new()
+            .stack_size(stacks::SIZE)
+            .spawn(move || {
+                while let Ok(stream) = next() {
+                    // A connection that fails is over.
+                    let _ = answer_std(stream, job, thread::sleep);
+                }
+            })?;
     }
     loop {
         sender.send(listener.accept()?.0)?;
@@ -125,7 +126,7 @@ pub(super) fn pool(listener: TcpListener, job: Job, _: &Family) -> anyhow::Resul
 pub(super) fn threads(listener: TcpListener, job: Job, _: &Family) -> anyhow::Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
-        let thread = thread::Builder::new().stack_size(STACK);
+        let thread = thread::Builder::new().stack_size(stacks::SIZE);
         thread.spawn(move || answer_std(stream, job, thread::sleep))?;
     }
 }

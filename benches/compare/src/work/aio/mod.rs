@@ -11,8 +11,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::{env, process};
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Metric, Sample};
+use crate::random::Random;
 
 /// Bytes of a read, where they must be aligned to, and what offsets are multiples of.
 const BLOCK: usize = 4096;
@@ -42,27 +43,6 @@ macro_rules! rows {
     };
 }
 
-const fn ratio(
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    [least, most]: [f64; 2],
-    text: &'static str,
-) -> Expectation {
-    let metric = Metric::Wall;
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least,
-            most,
-            metric,
-        },
-    }
-}
-
 pub(crate) const EXPERIMENTS: &[Experiment] = &[DIRECT, CACHED];
 
 const DIRECT: Experiment = Experiment {
@@ -80,21 +60,30 @@ const DIRECT: Experiment = Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu],
     expectations: &[
-        ratio(
+        Expectation::ratio(
+            "The disk takes its time, whoever asks: aio and io_uring tie.",
+            Metric::Wall,
             "ring loop",
             "linux aio",
             None,
-            [0.9, 1.1],
-            "The disk takes its time, whoever asks: aio and io_uring tie.",
+            (0.9, 1.1),
         ),
-        ratio(
+        Expectation::ratio(
+            "Sixteen threads keep a disk as busy as one that need not wait.",
+            Metric::Wall,
             "threads",
             "linux aio",
             Some(16),
-            [0.9, 1.3],
-            "Sixteen threads keep a disk as busy as one that need not wait.",
+            (0.9, 1.3),
         ),
-        ratio("fibers", "tasks", None, [0.9, 1.1], "Fibers and tasks tie."),
+        Expectation::ratio(
+            "Fibers and tasks tie.",
+            Metric::Wall,
+            "fibers",
+            "tasks",
+            None,
+            (0.9, 1.1),
+        ),
     ],
     control: "linux aio",
     subjects: rows!(Source::Disk),
@@ -111,40 +100,45 @@ const CACHED: Experiment = Experiment {
         full: &[1, 4, 16, 64, 256],
     },
     expectations: &[
-        ratio(
+        Expectation::ratio(
+            "Two calls instead of one, and io_submit does the reading itself.",
+            Metric::Wall,
             "linux aio",
             "pread",
             Some(1),
-            [1.3, 2.5],
-            "Two calls instead of one, and io_submit does the reading itself.",
+            (1.3, 2.5),
         ),
-        ratio(
+        Expectation::ratio(
+            "io_uring needs one call for a batch, aio needs two; the copying is the same.",
+            Metric::Wall,
             "ring loop",
             "linux aio",
             Some(16),
-            [0.7, 1.0],
-            "io_uring needs one call for a batch, aio needs two; the copying is the same.",
+            (0.7, 1.0),
         ),
-        ratio(
+        Expectation::ratio(
+            "Our runtime tries what is cached without the ring, and that costs a call for each read.",
+            Metric::Wall,
             "tasks",
             "ring loop",
             Some(16),
-            [0.8, 1.2],
-            "Our runtime tries what is cached without the ring, and that costs a call for each read.",
+            (0.8, 1.2),
         ),
-        ratio(
+        Expectation::ratio(
+            "Fibers and tasks tie.",
+            Metric::Wall,
             "fibers",
             "tasks",
             None,
-            [0.95, 1.1],
-            "Fibers and tasks tie.",
+            (0.95, 1.1),
         ),
-        ratio(
+        Expectation::ratio(
+            "A thread that finds everything in memory never waits, and never switches.",
+            Metric::Wall,
             "threads",
             "linux aio",
             Some(16),
-            [0.5, 1.0],
-            "A thread that finds everything in memory never waits, and never switches.",
+            (0.5, 1.0),
         ),
     ],
     subjects: rows!(Source::Cache),
@@ -224,19 +218,16 @@ fn offset(block: usize) -> u64 {
 
 /// Places that look random, other ones for each seed.
 #[derive(Debug)]
-struct Places(u64);
+struct Places(Random);
 
 impl Places {
     fn new(seed: usize) -> Self {
-        Self((seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Self(Random::new(seed as u64))
     }
 
     /// The offset of a block.
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % BLOCKS as u64 * BLOCK as u64
+        self.0.below(BLOCKS as u64) * BLOCK as u64
     }
 }
 

@@ -15,13 +15,12 @@ use camshaft::task::JoinHandle;
 use super::{BLOCK, Blocks, Places, check};
 use crate::experiment::Setting;
 use crate::measure::{Meter, Sample, repeat};
+use crate::models::stacks;
 use crate::net::block_on;
 use crate::twice::twice;
 
 /// Reads between two looks at the clock.
 const BATCH: u64 = 32;
-/// The stack of a thread: that of a fiber.
-const STACK: usize = 64 << 10;
 
 /// One thread that waits for each block.
 pub(super) fn one_after_another(blocks: &Blocks, setting: Setting) -> anyhow::Result<Sample> {
@@ -64,7 +63,7 @@ pub(super) fn threads(blocks: &Blocks, setting: Setting) -> anyhow::Result<Sampl
                 Ok(())
             };
             thread::Builder::new()
-                .stack_size(STACK)
+                .stack_size(stacks::SIZE)
                 .spawn_scoped(scope, read)
         };
         let threads: Vec<_> = (0..setting.count()).map(start).collect::<io::Result<_>>()?;

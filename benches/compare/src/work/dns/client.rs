@@ -16,11 +16,10 @@ use super::blocking::{Blocking, Datagrams, Waiting};
 use super::message::{addresses, query};
 use super::stub::ADDRESS;
 use crate::models::native as fibers_without_futures;
+use crate::models::stacks;
 use crate::net::{block_on, native};
 use crate::twice::twice;
 
-/// The stack of a thread: that of a fiber.
-const STACK: usize = 64 << 10;
 /// How long an answer may take before it is asked for again.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 /// How often one asks.
@@ -97,7 +96,7 @@ pub(super) fn one_after_another(server: SocketAddr) -> anyhow::Result<()> {
 /// A thread for each look-up.
 pub(super) fn threads(server: SocketAddr) -> anyhow::Result<()> {
     let start = |number| {
-        let thread = thread::Builder::new().stack_size(STACK);
+        let thread = thread::Builder::new().stack_size(stacks::SIZE);
         thread.spawn(move || look_up_std(number, server, &Blocking::new()?))
     };
     let threads: Vec<_> = (0..LOOK_UPS).map(start).collect::<io::Result<_>>()?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use camshaft_probe::sys;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Metric, Sample};
 use crate::net::process::Process;
 
@@ -41,47 +41,53 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
     metric: Metric::Total,
     also: &[Metric::Cpu, Metric::Load],
     expectations: &[
-        total(
+        Expectation::ratio(
+            "A thousand waits of a millisecond, against one.",
+            Metric::Total,
             "one after another",
             "tasks",
             Some(1000),
-            [40.0, 120.0],
-            "A thousand waits of a millisecond, against one.",
+            (40.0, 120.0),
         ),
-        total(
+        Expectation::ratio(
+            "Without the delay there is still a wake-up for each of them.",
+            Metric::Total,
             "one after another",
             "tasks",
             Some(0),
-            [1.0, 4.0],
-            "Without the delay there is still a wake-up for each of them.",
+            (1.0, 4.0),
         ),
-        total(
+        Expectation::ratio(
+            "The same text, and the same time.",
+            Metric::Total,
             "fibers",
             "tasks",
             None,
-            [0.9, 1.15],
-            "The same text, and the same time.",
+            (0.9, 1.15),
         ),
-        total(
+        Expectation::ratio(
+            "The function that blocks is fast as it is, once a fiber waits in it instead of a thread.",
+            Metric::Total,
             "native fibers",
             "one after another",
             Some(1000),
-            [0.005, 0.03],
-            "The function that blocks is fast as it is, once a fiber waits in it instead of a thread.",
+            (0.005, 0.03),
         ),
-        total(
+        Expectation::ratio(
+            "To start a thread for each is dearer than the look-up.",
+            Metric::Total,
             "threads",
             "tasks",
             Some(1000),
-            [1.5, 5.0],
-            "To start a thread for each is dearer than the look-up.",
+            (1.5, 5.0),
         ),
-        total(
+        Expectation::ratio(
+            "Most of a look-up is its socket; who tells answers apart by their numbers needs but one.",
+            Metric::Total,
             "epoll loop, one socket",
             "tasks",
             None,
-            [0.1, 0.6],
-            "Most of a look-up is its socket; who tells answers apart by their numbers needs but one.",
+            (0.1, 0.6),
         ),
     ],
     control: "tasks",
@@ -104,28 +110,6 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
         }),
     ],
 }];
-
-/// An expectation of the time in all.
-const fn total(
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    [least, most]: [f64; 2],
-    text: &'static str,
-) -> Expectation {
-    let metric = Metric::Total;
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least,
-            most,
-            metric,
-        },
-    }
-}
 
 fn run(setting: Setting, client: Client) -> anyhow::Result<Outcome> {
     let socket = stub::socket()?;

@@ -9,7 +9,7 @@ pub(crate) mod servers;
 
 use std::time::Duration;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::Metric;
 use crate::net::driven::{Load, closed_loop};
 use crate::net::listen;
@@ -17,36 +17,6 @@ use crate::net::paced::{self, open_loop};
 use crate::net::process::Process;
 use crate::net::work::Work;
 use servers::{Job, Server};
-
-/// Makes subjects: how they are driven, and then a model, a name and a server each.
-macro_rules! rows {
-    ($drive:ident: $($model:ident $name:literal $server:ident $(up to $last:literal: $why:literal)?,)*) => {
-        &[$(Subject::new($name, Model::$model, |setting| $drive(setting, servers::$server))
-            $(.up_to($last, $why))?),*]
-    };
-}
-
-/// An expectation of the CPU time of a message.
-const fn cpu(
-    of: &'static str,
-    to: &'static str,
-    at: Option<u64>,
-    [least, most]: [f64; 2],
-    text: &'static str,
-) -> Expectation {
-    let metric = Metric::Cpu;
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least,
-            most,
-            metric,
-        },
-    }
-}
 
 pub(crate) const EXPERIMENTS: &[Experiment] = &[CONNECTIONS, SIZE, SHARE, RATE];
 
@@ -65,96 +35,109 @@ const CONNECTIONS: Experiment = Experiment {
     metric: Metric::Cpu,
     also: &[Metric::Wall, Metric::P50, Metric::P99, Metric::Load],
     expectations: &[
-        cpu(
+        Expectation::ratio(
+            "A switch of stacks is a hundredth of what the sockets cost, so fibers and tasks tie.",
+            Metric::Cpu,
             "fibers, ring",
             "tasks, ring",
             None,
-            [0.95, 1.1],
-            "A switch of stacks is a hundredth of what the sockets cost, so fibers and tasks tie.",
+            (0.95, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "They tie on epoll as well.",
+            Metric::Cpu,
             "fibers, epoll",
             "tasks, epoll",
             None,
-            [0.95, 1.1],
-            "They tie on epoll as well.",
+            (0.95, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "What the compiler makes of an async function is what one would have written.",
+            Metric::Cpu,
             "hand-written, ring, polled",
             "tasks, ring, polled",
             None,
-            [0.95, 1.1],
-            "What the compiler makes of an async function is what one would have written.",
+            (0.95, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "Executor, wakers and futures add little to a bare loop on the ring.",
+            Metric::Cpu,
             "tasks, ring",
             "ring loop",
             Some(64),
-            [1.0, 1.15],
-            "Executor, wakers and futures add little to a bare loop on the ring.",
+            (1.0, 1.15),
         ),
-        cpu(
+        Expectation::ratio(
+            "Two switches and a scheduler add little to a bare loop on epoll.",
+            Metric::Cpu,
             "native fibers, edge",
             "epoll loop, edge",
             Some(64),
-            [1.0, 1.1],
-            "Two switches and a scheduler add little to a bare loop on epoll.",
+            (1.0, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "One-shot registration costs a system call more a message, and that is more than any model does.",
+            Metric::Cpu,
             "epoll loop, one-shot",
             "epoll loop, edge",
             None,
-            [1.03, 1.3],
-            "One-shot registration costs a system call more a message, and that is more than any model does.",
+            (1.03, 1.3),
         ),
-        cpu(
+        Expectation::ratio(
+            "To add and to remove is one call more than to arm again, and a tree is changed twice.",
+            Metric::Cpu,
             "native fibers, add and remove",
             "native fibers, one-shot",
             Some(64),
-            [1.02, 1.3],
-            "To add and to remove is one call more than to arm again, and a tree is changed twice.",
+            (1.02, 1.3),
         ),
-        cpu(
+        Expectation::ratio(
+            "Level-triggered epoll looks at each socket once more, but that takes no call.",
+            Metric::Cpu,
             "epoll loop, level",
             "epoll loop, edge",
             None,
-            [0.95, 1.1],
-            "Level-triggered epoll looks at each socket once more, but that takes no call.",
+            (0.95, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "Linux aio is one-shot, too, but arms all sockets of a turn in one call.",
+            Metric::Cpu,
             "aio loop",
             "epoll loop, one-shot",
             Some(64),
-            [0.75, 1.0],
-            "Linux aio is one-shot, too, but arms all sockets of a turn in one call.",
+            (0.75, 1.0),
         ),
-        cpu(
+        Expectation::ratio(
+            "One call a turn instead of two a message.",
+            Metric::Cpu,
             "ring loop",
             "epoll loop, edge",
             Some(64),
-            [0.6, 0.95],
-            "One call a turn instead of two a message.",
+            (0.6, 0.95),
         ),
-        cpu(
+        Expectation::ratio(
+            "With one connection there is nothing to put together, and the ring is no cheaper.",
+            Metric::Cpu,
             "ring loop",
             "epoll loop, edge",
             Some(1),
-            [0.95, 1.5],
-            "With one connection there is nothing to put together, and the ring is no cheaper.",
+            (0.95, 1.5),
         ),
-        cpu(
+        Expectation::ratio(
+            "A switch of threads is dearer than one of fibers, but there is no epoll to ask.",
+            Metric::Cpu,
             "threads",
             "epoll loop, edge",
             Some(1000),
-            [1.1, 2.5],
-            "A switch of threads is dearer than one of fibers, but there is no epoll to ask.",
+            (1.1, 2.5),
         ),
-        cpu(
+        Expectation::ratio(
+            "A switch between processes changes the address space as well.",
+            Metric::Cpu,
             "processes",
             "threads",
             Some(64),
-            [1.0, 1.5],
-            "A switch between processes changes the address space as well.",
+            (1.0, 1.5),
         ),
     ],
     control: "tasks, ring",
@@ -192,26 +175,29 @@ const SIZE: Experiment = Experiment {
         full: &[64, 256, 1024, 4096, 16384],
     },
     expectations: &[
-        cpu(
+        Expectation::ratio(
+            "Fibers and tasks tie at every size.",
+            Metric::Cpu,
             "fibers, ring",
             "tasks, ring",
             None,
-            [0.95, 1.1],
-            "Fibers and tasks tie at every size.",
+            (0.95, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "With 16 KiB to copy twice, a system call more is lost in it.",
+            Metric::Cpu,
             "epoll loop, one-shot",
             "epoll loop, edge",
             Some(16384),
-            [0.97, 1.08],
-            "With 16 KiB to copy twice, a system call more is lost in it.",
+            (0.97, 1.08),
         ),
-        cpu(
+        Expectation::ratio(
+            "Reads that look as if they blocked copy once more, and so do writes.",
+            Metric::Cpu,
             "fibers, ring, std::io",
             "fibers, ring",
             Some(16384),
-            [1.05, 1.5],
-            "Reads that look as if they blocked copy once more, and so do writes.",
+            (1.05, 1.5),
         ),
     ],
     subjects: rows![by_size:
@@ -239,40 +225,45 @@ const SHARE: Experiment = Experiment {
         full: &[0, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000],
     },
     expectations: &[
-        cpu(
+        Expectation::ratio(
+            "Fibers and tasks tie with and without work.",
+            Metric::Cpu,
             "fibers, ring",
             "tasks, ring",
             None,
-            [0.95, 1.1],
-            "Fibers and tasks tie with and without work.",
+            (0.95, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "Without work, threads cost far more than tasks.",
+            Metric::Cpu,
             "threads",
             "tasks, ring",
             Some(0),
-            [1.2, 2.5],
-            "Without work, threads cost far more than tasks.",
+            (1.2, 2.5),
         ),
-        cpu(
+        Expectation::ratio(
+            "With 20 µs of work it is less than a tenth.",
+            Metric::Cpu,
             "threads",
             "tasks, ring",
             Some(20_000),
-            [1.0, 1.1],
-            "With 20 µs of work it is less than a tenth.",
+            (1.0, 1.1),
         ),
-        cpu(
+        Expectation::ratio(
+            "And between the best loop on a ring and the best on epoll there is nothing left.",
+            Metric::Cpu,
             "ring loop",
             "epoll loop, edge",
             Some(20_000),
-            [0.93, 1.03],
-            "And between the best loop on a ring and the best on epoll there is nothing left.",
+            (0.93, 1.03),
         ),
-        cpu(
+        Expectation::ratio(
+            "(After the above was refuted.) What the ring saves is wake-ups: each reply that is sent at once wakes a client that sleeps. A loop on epoll that sends at the end of its turn saves them, too.",
+            Metric::Cpu,
             "epoll loop, sends last",
             "ring loop",
             Some(20_000),
-            [0.95, 1.05],
-            "(After the above was refuted.) What the ring saves is wake-ups: each reply that is sent at once wakes a client that sleeps. A loop on epoll that sends at the end of its turn saves them, too.",
+            (0.95, 1.05),
         ),
     ],
     subjects: rows![by_work:
@@ -301,28 +292,22 @@ const RATE: Experiment = Experiment {
     metric: Metric::P99,
     also: &[Metric::P50, Metric::Cpu],
     expectations: &[
-        Expectation {
-            text: "Below saturation a latency is made of wake-ups, and those are the same for fibers and tasks.",
-            claim: Claim::Ratio {
-                of: "fibers, ring",
-                to: "tasks, ring",
-                at: None,
-                least: 0.8,
-                most: 1.25,
-                metric: Metric::P50,
-            },
-        },
-        Expectation {
-            text: "The ring has no shorter way to the thread that waits than epoll has.",
-            claim: Claim::Ratio {
-                of: "ring loop",
-                to: "epoll loop, edge",
-                at: Some(10_000),
-                least: 0.85,
-                most: 1.2,
-                metric: Metric::P50,
-            },
-        },
+        Expectation::ratio(
+            "Below saturation a latency is made of wake-ups, and those are the same for fibers and tasks.",
+            Metric::P50,
+            "fibers, ring",
+            "tasks, ring",
+            None,
+            (0.8, 1.25),
+        ),
+        Expectation::ratio(
+            "The ring has no shorter way to the thread that waits than epoll has.",
+            Metric::P50,
+            "ring loop",
+            "epoll loop, edge",
+            Some(10_000),
+            (0.85, 1.2),
+        ),
     ],
     subjects: rows![by_rate:
         Epoll "epoll loop, edge" epoll_edge,

@@ -25,13 +25,11 @@ use io_uring::IoUring;
 
 use super::machine::Machine;
 use crate::models::native::Policy;
+use crate::models::stacks;
 use crate::net::process::{Family, ignore_children};
 use crate::net::work::Work;
 use crate::net::{native, no_ring, serve_by_fibers, serve_by_tasks};
 use crate::twice::twice;
-
-/// The stack of a thread: that of a fiber.
-const STACK: usize = 64 << 10;
 
 /// What a server does with a connection.
 #[derive(Clone, Copy, Debug)]
@@ -239,7 +237,7 @@ pub(super) fn threads(listener: TcpListener, job: Job, _: &Family) -> anyhow::Re
     loop {
         let (stream, _) = listener.accept()?;
         thread::Builder::new()
-            .stack_size(STACK)
+            .stack_size(stacks::SIZE)
             .spawn(move || echo_std(stream, job))?;
     }
 }
