@@ -15,7 +15,7 @@ use camshaft::runtime::Backend;
 use camshaft_probe::client::Client;
 use camshaft_probe::sys;
 
-use crate::experiment::{Axis, Claim, Expectation, Experiment, Model, Outcome, Setting, Subject};
+use crate::experiment::{Axis, Expectation, Experiment, Model, Outcome, Setting, Subject};
 use crate::measure::{Metric, Sample};
 use crate::net::driven::Window;
 use crate::net::process::Process;
@@ -43,45 +43,45 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
     metric: Metric::Wall,
     also: &[Metric::Cpu, Metric::P99, Metric::Load],
     expectations: &[
-        ratio(
-            "two threads",
-            "one thread",
-            20_000,
-            [0.5, 0.65],
-            Metric::Wall,
+        Expectation::ratio(
             "Where work prevails, two cores do nearly twice as much as one.",
-        ),
-        ratio(
+            Metric::Wall,
             "two threads",
             "one thread",
-            0,
-            [0.85, 1.15],
-            Metric::Wall,
+            Some(20_000),
+            (0.5, 0.65),
+        ),
+        Expectation::ratio(
             "Without work the load client needs one of the two cores for itself, and nothing is gained.",
-        ),
-        ratio(
-            "two processes",
-            "two threads",
-            20_000,
-            [0.95, 1.05],
             Metric::Wall,
-            "Who shares nothing does not care whether it is in one process.",
+            "two threads",
+            "one thread",
+            Some(0),
+            (0.85, 1.15),
         ),
-        ratio(
+        Expectation::ratio(
+            "Who shares nothing does not care whether it is in one process.",
+            Metric::Wall,
             "two processes",
             "two threads",
-            0,
-            [0.93, 1.0],
-            Metric::Cpu,
-            "A process with one thread looks descriptors up without counting references, which is a little cheaper.",
+            Some(20_000),
+            (0.95, 1.05),
         ),
-        ratio(
+        Expectation::ratio(
+            "A process with one thread looks descriptors up without counting references, which is a little cheaper.",
+            Metric::Cpu,
+            "two processes",
+            "two threads",
+            Some(0),
+            (0.93, 1.0),
+        ),
+        Expectation::ratio(
+            "Fibers scale as tasks do.",
+            Metric::Wall,
             "two threads, fibers",
             "two threads",
-            20_000,
-            [0.95, 1.05],
-            Metric::Wall,
-            "Fibers scale as tasks do.",
+            Some(20_000),
+            (0.95, 1.05),
         ),
     ],
     control: "two threads",
@@ -97,28 +97,6 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[Experiment {
         }),
     ],
 }];
-
-const fn ratio(
-    of: &'static str,
-    to: &'static str,
-    at: u64,
-    [least, most]: [f64; 2],
-    metric: Metric,
-    text: &'static str,
-) -> Expectation {
-    let at = Some(at);
-    Expectation {
-        text,
-        claim: Claim::Ratio {
-            of,
-            to,
-            at,
-            least,
-            most,
-            metric,
-        },
-    }
-}
 
 type Serve = fn(TcpListener, Job) -> anyhow::Result<()>;
 
