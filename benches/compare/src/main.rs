@@ -10,8 +10,8 @@
 //!                                                                         report: results.md, index.html
 //! ```
 //!
-//! What is compared, and what every figure means: [`experiment`], [`measure`]. Take ratios from one run, never absolutes
-//! from two.
+//! What is compared, and what every figure means: [`experiment`], [`measure`](mod@measure). Take ratios from one run, never
+//! absolutes from two.
 // A hundred futures, each of which contains the next, are one of the subjects.
 #![recursion_limit = "512"]
 

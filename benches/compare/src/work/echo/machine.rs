@@ -1,4 +1,5 @@
-//! The echo as a state machine that is written by hand, on our runtime; [`servers`](super::servers) have it as an async function.
+//! The echo as a state machine that is written by hand, on our runtime; [`servers`](super::servers) have it as an async
+//! function, too.
 
 use std::io;
 use std::pin::Pin;
