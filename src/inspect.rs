@@ -68,6 +68,7 @@ pub(crate) fn of(tasks: Vec<look::Task>) -> Dump {
         activity: match task.activity {
             look::Activity::Running => Activity::Running,
             look::Activity::Ready => Activity::Ready,
+            look::Activity::Ending => Activity::Ending,
             _ => Activity::Waiting,
         },
     });

@@ -84,7 +84,7 @@ pub fn try_id() -> Option<Id> {
     bundle::current()?.running_id()
 }
 
-/// Returns the name of the task that is running, if it has one.
+/// Returns the name of the task that is running, if it has one. While its future or its output is dropped it has none any more.
 #[must_use]
 pub fn try_name() -> Option<String> {
     bundle::current()?.running_name()

@@ -276,11 +276,11 @@ impl Home {
         Some(Id::from_raw(header.id.load(Ordering::Relaxed)))
     }
 
-    /// The name of the task that is running, if it has one.
+    /// The name of the task that is running, if it has one. It goes with the future: while that is dropped there is none.
     pub(crate) fn running_name(self) -> Option<String> {
-        let header = self.running_header()?;
+        let header = self.running_header().filter(|header| header.is_whole())?;
         let table = header.vtable.get()?;
-        // SAFETY: HOME; a running slot is LIVE.
+        // SAFETY: HOME; it is LIVE and not ENDING.
         unsafe { (table.name)(header) }
     }
 

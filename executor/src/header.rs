@@ -30,7 +30,7 @@
 //!   a stale waker that looks at it does nothing.
 
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use crate::raw::VTable;
@@ -75,6 +75,8 @@ pub(crate) mod flag {
     pub(crate) const HANDLE: u8 = 1;
     /// The future is to be dropped at the task's next turn.
     pub(crate) const ABORTED: u8 = 2;
+    /// The future is being dropped, or is gone: what the body holds is nobody's to look at. Stays until the slot's next task.
+    pub(crate) const ENDING: u8 = 4;
 }
 
 /// The head of a slot; the body follows at once.
@@ -98,6 +100,12 @@ impl Header {
     #[inline]
     pub(crate) fn has_handle(&self) -> bool {
         self.flags.get() & flag::HANDLE != 0
+    }
+
+    /// Whether the body holds a future that is whole: its name may be asked for, and its bytes mean something. HOME.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == state::LIVE && self.flags.get() & flag::ENDING == 0
     }
 
     /// Sets bits of `flags`. HOME.

@@ -14,13 +14,14 @@ use crate::{Executor, Id, Park};
 
 /// A task, as it stands in memory.
 ///
-/// What is at its address is the future of the task, or a wrapper of it, until the executor runs again.
+/// What is at its address is the future of the task, or a wrapper of it, until the executor runs again; nothing, if it is
+/// [`Activity::Ending`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Task {
     /// The task's id; none for the root future of `block_on`.
     pub id: Option<Id>,
-    /// The name that it was given.
+    /// The name that it was given; none while it ends.
     pub name: Option<String>,
     /// Where its future is.
     pub address: usize,
@@ -52,6 +53,8 @@ pub enum Activity {
     Ready,
     /// Nobody has woken it since it was polled.
     Waiting,
+    /// Its future is being dropped, or its output: what is at its address means nothing.
+    Ending,
 }
 
 /// What every type is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
@@ -147,14 +150,16 @@ fn task(slot: *const Header, running: *const Header) -> Option<Task> {
         return None;
     }
     let table = header.vtable.get()?;
-    // SAFETY: HOME, LIVE.
-    let name = unsafe { (table.name)(slot) };
+    let whole = header.is_whole();
+    // SAFETY: HOME, LIVE and not ENDING.
+    let name = whole.then(|| unsafe { (table.name)(slot) }).flatten();
     Some(Task {
         id: Some(Id::from_raw(header.id.load(Ordering::Relaxed))),
         name,
         address: slot.addr() + HEADER_BYTES,
         kind: (table.kind)(),
         activity: match header.run.get() {
+            _ if !whole => Activity::Ending,
             _ if std::ptr::eq(slot, running) => Activity::Running,
             run::QUEUED | run::MARKED => Activity::Ready,
             _ => Activity::Waiting,

@@ -8,6 +8,8 @@
 //! - **BODY**: `state` says what the body holds: a future while LIVE, the output or the payload when COMPLETE or PANICKED,
 //!   otherwise nothing. Whoever empties the body does so once, and stores the new state.
 //! - **TYPED**: the vtable of a slot was made for the future and output that its body holds.
+//! - **ENDING**: user code that may look at tasks runs while a future, its output or its payload is dropped, and the slot is
+//!   still LIVE then. So the flag of that name is raised first, and whoever looks asks [`Header::is_whole`].
 
 use std::any::Any;
 use std::mem::{ManuallyDrop, needs_drop};
@@ -45,7 +47,7 @@ pub(crate) struct VTable {
     pub(crate) cancel: unsafe fn(Home, *const Header),
     /// Drops the output. The body belongs to the caller, COMPLETE.
     drop_output: unsafe fn(*const Header),
-    /// The name of a task that is LIVE. HOME.
+    /// The name of a task that is LIVE and not ENDING. HOME.
     pub(crate) name: unsafe fn(*const Header) -> Option<String>,
     /// What the body's type is.
     #[cfg(feature = "inspect")]
@@ -208,6 +210,10 @@ unsafe fn poll<F: Job>(home: Home, slot: *const Header) {
 
 #[inline]
 unsafe fn complete<F: Job>(home: Home, slot: *const Header, output: F::Output) {
+    if const { needs_drop::<F>() || needs_drop::<F::Output>() } {
+        // SAFETY: STABLE; HOME.
+        unsafe { &*slot }.raise(flag::ENDING);
+    }
     // While user code drops the future, the output must not be dropped by an unwind: it may panic too.
     let output = ManuallyDrop::new(output);
     // SAFETY: HOME, LIVE; the body is empty from here on.
@@ -243,6 +249,8 @@ fn drop_output_quietly<T>(output: ManuallyDrop<T>) {
 /// Drops the future and settles the task, with a panic that came before or the one that comes now.
 #[cold]
 unsafe fn abandon<F: Job>(home: Home, slot: *const Header, panic: Option<Box<dyn Any + Send>>) {
+    // SAFETY: STABLE; HOME.
+    unsafe { &*slot }.raise(flag::ENDING);
     // SAFETY: HOME, LIVE.
     let dropped = unsafe { drop_future::<F>(slot) };
     let panic = match (panic, dropped) {
@@ -367,6 +375,6 @@ unsafe fn drop_output<T>(slot: *const Header) {
 }
 
 unsafe fn name<F: Job>(slot: *const Header) -> Option<String> {
-    // SAFETY: HOME, LIVE: the body holds the job.
+    // SAFETY: HOME, LIVE, and not ENDING: the body holds the job, whole.
     unsafe { F::name(body::<F>(slot)) }
 }

@@ -40,6 +40,8 @@ pub enum Activity {
     Ready,
     /// It waits to be woken.
     Waiting,
+    /// Its future is being dropped, or its output: there is nothing to be looked at.
+    Ending,
 }
 
 /// A task with the tree of what it waits for.
@@ -74,6 +76,7 @@ pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
     let trees = with_program(|catalog| {
         let bias = load_bias();
         let tree = |sight: &Sight| match type_of(catalog, sight.vtable, sight.size) {
+            _ if sight.activity == Activity::Ending => Node::limit(sight.type_name, "is ending"),
             Some(key) => Walker::new(catalog, &OwnMemory, bias)
                 .here(now)
                 .running(sight.activity == Activity::Running)
@@ -166,6 +169,7 @@ fn head(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Result {
         Activity::Running => writeln!(f, ", running"),
         Activity::Ready => writeln!(f, ", ready"),
         Activity::Waiting => writeln!(f),
+        Activity::Ending => writeln!(f, ", ending"),
     }
 }
 
@@ -203,6 +207,7 @@ impl ToJson for TaskTree {
                     Activity::Running => "running",
                     Activity::Ready => "ready",
                     Activity::Waiting => "waiting",
+                    Activity::Ending => "ending",
                 },
             );
             json.field("tree", &self.root);
