@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use camshaft::net::{TcpListener, TcpStream};
 use camshaft::signal::ctrl_c;
 
@@ -34,6 +34,7 @@ async fn main() -> Result<()> {
             .map_or(Ok(otherwise), |it| it.parse())
     };
     let ports = argument(1, 4).context("the first argument is how many ports to serve")?;
+    ensure!(ports > 0, "there must be one port at least");
     let first = argument(2, 0).context("the second argument is the first port, or 0 for any")?;
     let mut listeners = Vec::new();
     for n in 0..ports {

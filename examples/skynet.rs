@@ -80,7 +80,8 @@ where
 async fn main() -> Result<(), Box<dyn Error>> {
     let leaves: u64 = std::env::args()
         .nth(1)
-        .map_or(Ok(1_000_000), |n| n.parse())?;
+        .map_or(Ok(1_000_000), |n| n.parse())
+        .unwrap_or(0);
     if !(1..=100_000_000).contains(&leaves) {
         return Err("the number of leaves is one from 1 to 100000000".into());
     }

@@ -28,7 +28,7 @@ pub(crate) struct Selection {
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
 
-    /// Only what is written in the workspace itself, not in dependencies
+    /// Only what is written in this workspace, or depended on by a path, not what comes from a registry
     #[arg(long)]
     own: bool,
 
@@ -66,7 +66,7 @@ impl Selection {
         });
         if program.functions.is_empty() {
             bail!(
-                "{}: no state machine has been selected; ask for less",
+                "{}: no state machine is left; loosen --filter, --crate or --own",
                 program.path.display()
             );
         }

@@ -160,10 +160,7 @@ fn what_is_shown_can_be_narrowed() {
             &["--filter", "/(/"],
             "--filter /(/ is no regular expression",
         ),
-        (
-            &["--filter", "nonesuch"],
-            "no state machine has been selected",
-        ),
+        (&["--filter", "nonesuch"], "no state machine is left"),
         (
             &["--crate", "nonesuch"],
             "no state machine is written in a crate nonesuch",

@@ -56,13 +56,13 @@ struct Options {
     /// For figures that are to be published: 20 rounds, some hours.
     #[arg(long)]
     full: bool,
-    /// Only these experiments.
+    /// Only these experiments, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "EXPERIMENT")]
     only: Vec<String>,
     /// Lists the experiments.
     #[arg(long)]
     list: bool,
-    /// Runs of each subject at each point; the median is reported.
+    /// Runs of each subject at each point, of which the median is reported; 1, 3 or 20, depending on the scale.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
     /// Seed of the order of the runs.

@@ -72,6 +72,9 @@ pub(crate) fn warnings(results: &Results, sections: &[Section]) -> Vec<String> {
     {
         warnings.push("This program was built without optimization: no figure means anything. Use cargo run --release.".into());
     }
+    if let Some(load) = busy(results) {
+        warnings.push(load);
+    }
     let pairs = control::pairs(sections);
     if pairs.iter().all(|pair| pair.holds() != Some(true))
         || pairs.iter().any(|pair| pair.holds() == Some(false))
@@ -79,6 +82,21 @@ pub(crate) fn warnings(results: &Results, sections: &[Section]) -> Vec<String> {
         warnings.push(control::in_short(&pairs));
     }
     warnings
+}
+
+/// What to say if the machine had other work before the first run.
+fn busy(results: &Results) -> Option<String> {
+    let number = |text: &str| text.split_whitespace().next()?.parse::<f64>().ok();
+    let (load, cores) = (
+        number(&results.machine.load_average)?,
+        number(&results.machine.cpu)?,
+    );
+    (load > cores / 2.0).then(|| {
+        format!(
+            "The machine was busy before it began, with a load of {load} on {cores} cores. Look at CPU times, or run it \
+             again when it is idle."
+        )
+    })
 }
 
 /// A moment in UTC, to the minute, by the calendar of Gregory.

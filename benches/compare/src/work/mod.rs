@@ -29,7 +29,7 @@ use crate::experiment::Experiment;
 
 /// All experiments in the order of the report.
 pub(crate) fn all() -> Vec<Experiment> {
-    [
+    let mut all = [
         switches::EXPERIMENTS,
         life::EXPERIMENTS,
         memory::EXPERIMENTS,
@@ -47,5 +47,7 @@ pub(crate) fn all() -> Vec<Experiment> {
         protocol::EXPERIMENTS,
         runtimes::EXPERIMENTS,
     ]
-    .concat()
+    .concat();
+    all.sort_by_key(|experiment| experiment.workload);
+    all
 }
