@@ -35,7 +35,6 @@ use crate::{Layout, Missing, layout, sites};
 /// # }
 /// ```
 pub struct Catalog {
-    image: Image,
     index: Index,
     types: HashMap<TypeKey, Option<Arc<Type>>>,
     open: HashMap<u32, Open>,
@@ -43,7 +42,14 @@ pub struct Catalog {
     polls: HashMap<u64, Option<Site>>,
     notes: HashMap<TypeKey, Option<Arc<Note>>>,
     interesting: HashMap<TypeKey, bool>,
+    /// How many arrays are being read that lie in each other.
+    arrays: u32,
+    /// What the rest refers to (MAPPED), so it is dropped last.
+    image: Image,
 }
+
+/// Arrays within each other.
+const ARRAYS: u32 = 64;
 
 /// Where a coroutine stands while it waits.
 #[derive(Clone, Debug)]
@@ -79,6 +85,9 @@ impl Catalog {
     /// It takes about 20 ms for a program of 17 MB. A program without debug information can be opened, and has no coroutines:
     /// [`missing`](Self::missing) says why.
     ///
+    /// The files stay mapped as long as the catalog lives. Whoever writes to them meanwhile, or shortens them, may end this process;
+    /// to replace them, as linkers do, is harmless. The kernel protects the program that runs, and the files beside that are read.
+    ///
     /// # Errors
     ///
     /// [`Missing::Unreadable`] if the file cannot be read or is no 64-bit program for Linux.
@@ -94,7 +103,6 @@ impl Catalog {
             });
         }
         Ok(Self {
-            image,
             index,
             types: HashMap::new(),
             open: HashMap::new(),
@@ -102,6 +110,8 @@ impl Catalog {
             polls: HashMap::new(),
             notes: HashMap::new(),
             interesting: HashMap::new(),
+            arrays: 0,
+            image,
         })
     }
 
@@ -272,7 +282,10 @@ impl Catalog {
             .get_mut(&key.unit)?
             .read(&self.image, key.offset)?;
         if let Shape::Array(element, count) = read.shape {
-            let element = self.get(element)?;
+            self.arrays += 1;
+            let element = (self.arrays < ARRAYS).then(|| self.get(element)).flatten();
+            self.arrays -= 1;
+            let element = element?;
             read.size = element.size.saturating_mul(count);
             read.align = element.align;
             read.name = format!("[{}; {count}]", element.name).into();

@@ -7,12 +7,15 @@
 //!                          └──> .dwo ──────┘
 //! ```
 //!
-//! Files are mapped, so what is not looked at costs nothing. Invariant **MAPPED**: every slice in `parts` lies in one of
-//! `maps`, which are dropped last and never change; no slice leaves this crate.
+//! Files are mapped, so what is not looked at costs nothing; but whoever shortens a mapped file ends the process that reads it. For
+//! the program that runs the kernel forbids that. Of the files beside it nobody takes care, so in the program itself they are
+//! read. Invariant **MAPPED**: every slice in `parts` lies in one of `maps`, which are dropped last and never change; no slice
+//! leaves this crate.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,27 +42,48 @@ pub(crate) struct UnitPlace {
     skeleton: Option<usize>,
 }
 
+/// The bytes of a file, at addresses that do not change when this moves.
+enum Bytes {
+    Mapped(Mmap),
+    Read(Box<[u8]>),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
 /// An open program.
 pub(crate) struct Image {
     parts: Vec<Arc<Dwarf>>,
     pub(crate) units: Vec<UnitPlace>,
     pub(crate) missing: Vec<Missing>,
     program: Elf,
+    /// Whether it is the program that runs.
+    own: bool,
     /// What the slices refer to.
-    maps: Vec<Mmap>,
+    maps: Vec<Bytes>,
 }
 
 impl Image {
     /// Opens a program and finds its debug information. Only a file that is no program at all is an error.
     pub(crate) fn open(path: &Path) -> Result<Self, Missing> {
         let mut maps = Vec::new();
-        let program = open_elf(path, &mut maps)?;
+        let program = open_elf(path, true, &mut maps)?;
+        let own = is_own(path);
         let path = std::fs::read_link(path).unwrap_or_else(|_| path.to_owned());
         let mut image = Self {
             parts: Vec::new(),
             units: Vec::new(),
             missing: Vec::new(),
             program,
+            own,
             maps,
         };
         if let Err(missing) = image.find_units(&path) {
@@ -203,7 +227,7 @@ impl Image {
         };
         for candidate in candidates {
             let mut maps = Vec::new();
-            let Ok(elf) = open_elf(&candidate, &mut maps) else {
+            let Ok(elf) = open_elf(&candidate, !self.own, &mut maps) else {
                 continue;
             };
             // A file of another build would be worse than none.
@@ -226,7 +250,7 @@ impl Image {
         let candidates = [PathBuf::from(with_suffix), path.with_extension("dwp")];
         let elf = candidates
             .iter()
-            .find_map(|candidate| open_elf(candidate, &mut self.maps).ok())?;
+            .find_map(|candidate| open_elf(candidate, !self.own, &mut self.maps).ok())?;
         gimli::DwarfPackage::load(
             |id| section(&elf, id.dwo_name().unwrap_or_default()),
             Slice::default(),
@@ -244,7 +268,7 @@ impl Image {
         ];
         let elf = candidates
             .iter()
-            .find_map(|candidate| open_elf(candidate, &mut self.maps).ok())?;
+            .find_map(|candidate| open_elf(candidate, !self.own, &mut self.maps).ok())?;
         let mut dwarf = Dwarf::load(|id| section(&elf, id.dwo_name().unwrap_or_default())).ok()?;
         dwarf.make_dwo(main);
         Some(dwarf)
@@ -289,16 +313,26 @@ fn may_be_skeleton(
         })
 }
 
-/// Maps a file and reads its table of sections.
-fn open_elf(path: &Path, maps: &mut Vec<Mmap>) -> Result<Elf, Missing> {
+/// Whether a file is that of the program that runs, by whatever name.
+fn is_own(path: &Path) -> bool {
+    let place = |path: &Path| std::fs::metadata(path).map(|data| (data.dev(), data.ino()));
+    let own = place(Path::new("/proc/self/exe"));
+    place(path).is_ok_and(|place| own.is_ok_and(|own| own == place))
+}
+
+/// Maps a file, or reads it, and reads its table of sections.
+fn open_elf(path: &Path, map: bool, maps: &mut Vec<Bytes>) -> Result<Elf, Missing> {
     let unreadable =
         |why: &dyn std::fmt::Display| Missing::Unreadable(format!("{}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    // SAFETY: the mapping is private and only read. Whoever truncates the file of a program meanwhile ends this process; the
-    // kernel forbids that for a program that runs, and linkers make new files.
-    let map = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(&error))?;
+    let read = || match map {
+        // SAFETY: the mapping is private and only read. It is that of the program that runs, which the kernel does not let anybody
+        // change, or the caller has been told to leave the files alone that are looked at.
+        true => unsafe { Mmap::map(&File::open(path)?) }.map(Bytes::Mapped),
+        false => std::fs::read(path).map(|bytes| Bytes::Read(bytes.into())),
+    };
+    let map = read().map_err(|error| unreadable(&error))?;
     let bytes: &[u8] = &map;
-    // SAFETY: MAPPED: the mapping stays where it is when `Mmap` moves, and is dropped after all that refers to it.
+    // SAFETY: MAPPED: the bytes stay where they are when `Bytes` moves, and are dropped after all that refers to them.
     let bytes: &'static [u8] = unsafe { std::mem::transmute(bytes) };
     let elf = Elf::parse(bytes).map_err(|error| unreadable(&error))?;
     if !elf.is_little_endian() || !elf.is_64() {
@@ -329,4 +363,24 @@ fn section(elf: &Elf, name: &str) -> gimli::Result<Slice> {
         .and_then(|section| section.data().ok())
         .unwrap_or_default();
     Ok(EndianSlice::new(bytes, LittleEndian))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_read_may_be_shortened() {
+        assert!(is_own(Path::new("/proc/self/exe")));
+        let path = std::env::temp_dir().join(format!("camshaft-image-{}", std::process::id()));
+        std::fs::copy("/proc/self/exe", &path).expect("there is room for a copy");
+        assert!(!is_own(&path));
+        let mut maps = Vec::new();
+        let elf = open_elf(&path, false, &mut maps).expect("it is a program");
+        let before = elf.sections().count();
+        File::create(&path).expect("it can be written");
+        let names = elf.sections().filter(|section| section.name().is_ok());
+        assert_eq!(names.count(), before);
+        std::fs::remove_file(path).expect("it is there");
+    }
 }

@@ -15,6 +15,9 @@ use crate::image::{Image, Slice};
 use crate::load::Open;
 use crate::types::{Shape, Site, TypeKey, Variants};
 
+/// Blocks within each other; each variable begins one. Awaits that are deeper have the line of the macro.
+const BLOCKS: u32 = 1000;
+
 /// An await in the body of a function.
 struct Await {
     of: TypeKey,
@@ -149,7 +152,7 @@ fn awaits(catalog: &mut Catalog, body: TypeKey) -> Vec<Await> {
     if let Ok(mut tree) = header.entries_tree(&abbreviations, Some(at))
         && let Ok(root) = tree.root()
     {
-        collect(image, open, root, &mut found);
+        collect(image, open, root, BLOCKS, &mut found);
     }
     found
 }
@@ -158,6 +161,7 @@ fn collect(
     image: &Image,
     open: &mut Open,
     node: gimli::EntriesTreeNode<'_, '_, Slice>,
+    depth: u32,
     found: &mut Vec<Await>,
 ) {
     let mut children = node.children();
@@ -173,7 +177,9 @@ fn collect(
                 }
             }
             // Blocks of this function; what was inlined into it belongs to others.
-            dw::DW_TAG_lexical_block => collect(image, open, child, found),
+            dw::DW_TAG_lexical_block if depth > 0 => {
+                collect(image, open, child, depth - 1, found);
+            }
             _ => {}
         }
     }

@@ -105,7 +105,7 @@ impl<'a> Skim<'a> {
                 }));
             }
             match plan.fixed {
-                Some(bytes) => at += bytes as usize,
+                Some(bytes) => advance(&mut at, bytes as usize)?,
                 None => skip(self.bytes, &mut at, &plan.steps)?,
             }
             if plan.has_children {
@@ -241,22 +241,24 @@ fn step(attribute: &AttributeSpecification, encoding: gimli::Encoding) -> Option
 fn skip(bytes: &[u8], at: &mut usize, steps: &[Step]) -> gimli::Result<()> {
     for step in steps {
         match *step {
-            Step::Fixed(more) => *at += more as usize,
+            Step::Fixed(more) => advance(at, more as usize)?,
             Step::Leb => {
                 leb(bytes, at)?;
             }
             Step::Block(width) => {
                 let width = usize::from(width);
-                let length = bytes.get(*at..*at + width).ok_or_else(truncated)?;
-                let length = length
+                let rest = bytes.get(*at..).ok_or_else(truncated)?;
+                let length = rest
+                    .get(..width)
+                    .ok_or_else(truncated)?
                     .iter()
                     .rev()
                     .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-                *at += width + length;
+                advance(at, width + length)?;
             }
             Step::BlockLeb => {
                 let length = leb(bytes, at)?;
-                *at += usize::try_from(length).map_err(|_| truncated())?;
+                advance(at, usize::try_from(length).map_err(|_| truncated())?)?;
             }
             Step::Text => {
                 let rest = bytes.get(*at..).ok_or_else(truncated)?;
@@ -267,6 +269,12 @@ fn skip(bytes: &[u8], at: &mut usize, steps: &[Step]) -> gimli::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Goes on by a number that may be anything. Beyond the end there is nothing, as the next read says.
+fn advance(at: &mut usize, by: usize) -> gimli::Result<()> {
+    *at = at.checked_add(by).ok_or_else(truncated)?;
     Ok(())
 }
 
@@ -285,4 +293,28 @@ fn leb(bytes: &[u8], at: &mut usize) -> gimli::Result<u64> {
 
 fn truncated() -> gimli::Error {
     gimli::Error::UnexpectedEof(gimli::ReaderOffsetId(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_without_end_are_refused() {
+        let largest = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        let mut at = 0;
+        assert!(skip(&largest, &mut at, &[Step::BlockLeb, Step::Fixed(1)]).is_err());
+        let mut at = 1;
+        assert!(
+            skip(
+                &[0, 0xff, 0xff, 0xff, 0xff],
+                &mut at,
+                &[Step::Block(4), Step::Leb]
+            )
+            .is_err()
+        );
+        let mut at = 0;
+        assert!(skip(&[2, 0, 0, 7], &mut at, &[Step::Block(1), Step::Leb]).is_ok());
+        assert_eq!(at, 4);
+    }
 }
