@@ -11,24 +11,26 @@
 //!     sleep(Duration::from_secs(60)).await;
 //! }
 //!
-//! camshaft::block_on(async {
-//!     for _ in 0..3 {
-//!         camshaft::spawn(patient());
-//!     }
-//!     camshaft::task::yield_now().await;
-//!     println!("{}", inspect::dump());
-//! });
+//! fn main() {
+//!     camshaft::block_on(async {
+//!         for _ in 0..3 {
+//!             camshaft::spawn(patient());
+//!         }
+//!         camshaft::task::yield_now().await;
+//!         println!("{}", inspect::dump());
+//!     });
+//! }
 //! ```
 //!
-//! prints
+//! prints, with the place of the crates instead of `…`,
 //!
 //! ```text
 //! the root future, running
 //!   app::main::{async block}  is running; was resumed from src/main.rs:13
-//!   └ camshaft_executor::yield_now::YieldNow  polled by executor/src/yield_now.rs:30
-//! 3 × tasks 1, 2, 3
+//!   └ camshaft_executor::yield_now::YieldNow  polled by …/executor/src/yield_now.rs:44  (as of its last suspension)
+//! 3 × tasks 2, 3, 4
 //!   app::patient  waits at src/main.rs:5
-//!   └ camshaft::time::sleep::Sleep  polled by src/time/sleep.rs:134: 60.0s left; 60.0s left; 60.0s left
+//!   └ camshaft::time::sleep::Sleep  polled by …/src/time/sleep.rs:138: 60.0s left
 //! ```
 //!
 //! It needs `debug = "full"` in the profile, which `dev` has and `release` has not. Without it, the dump says so, and has the
@@ -41,8 +43,9 @@ use std::time::Duration;
 
 use camshaft_executor::look;
 pub use camshaft_inspect::{
-    Activity, Catalog, Doubled, Dump, Held, Layout, Missing, Node, Precision, Role, Site, Standing,
-    State, StateLayout, TaskTree, Tree, layout_of, layout_of_val, tree_of,
+    Activity, Catalog, Doubled, Dump, Held, Layout, Member, Missing, Node, Pointer, Precision,
+    Role, Scalar, Shape, Site, Standing, State, StateLayout, TaskTree, Tree, Type, TypeKey,
+    Variant, Variants, layout_of, layout_of_val,
 };
 
 use crate::time::Instant;
@@ -54,6 +57,24 @@ use crate::time::Instant;
 #[must_use]
 pub fn dump() -> Dump {
     of(look::tasks().unwrap_or_default())
+}
+
+/// Tells what a future waits for. It is looked at and not polled; what a sleep has left is told by the clock of the runtime, which
+/// may be paused.
+///
+/// Without debug information the tree has the name of its type, and says what is missing.
+///
+/// # Examples
+///
+/// ```
+/// use std::pin::pin;
+/// use std::time::Duration;
+///
+/// let sleep = pin!(camshaft::time::sleep(Duration::from_secs(60)));
+/// println!("{}", camshaft::inspect::tree_of(&*sleep));
+/// ```
+pub fn tree_of<F>(future: &F) -> Tree {
+    camshaft_inspect::tree_at(future, now())
 }
 
 /// Looks at tasks.
@@ -68,6 +89,7 @@ pub(crate) fn of(tasks: Vec<look::Task>) -> Dump {
         activity: match task.activity {
             look::Activity::Running => Activity::Running,
             look::Activity::Ready => Activity::Ready,
+            look::Activity::Aborted => Activity::Aborted,
             look::Activity::Ending => Activity::Ending,
             _ => Activity::Waiting,
         },

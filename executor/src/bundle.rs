@@ -74,6 +74,9 @@ pub(crate) struct Local {
     /// The root future itself, while there is one.
     #[cfg(feature = "inspect")]
     pub(crate) root_future: Cell<Option<crate::look::Root>>,
+    /// What it is doing: never [`Ready`](crate::look::Activity::Ready), which its slot says.
+    #[cfg(feature = "inspect")]
+    pub(crate) root_activity: Cell<crate::look::Activity>,
     /// Which of the bundle's executors this is.
     pub(crate) epoch: Cell<u64>,
     /// The process, counted in forks, that the executor was made in.
@@ -346,6 +349,8 @@ impl Bundle {
             root: Cell::new(ptr::null()),
             #[cfg(feature = "inspect")]
             root_future: Cell::new(None),
+            #[cfg(feature = "inspect")]
+            root_activity: Cell::new(crate::look::Activity::Waiting),
             epoch: Cell::new(0),
             generation: Cell::new(0),
             group: RefCell::new(None),

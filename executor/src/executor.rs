@@ -162,6 +162,13 @@ impl<P: Park> Executor<P> {
     /// was made. A panic of the future, or of the [`Park`], passes through; the executor can be used again.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.run(future, ())
+    }
+
+    /// As [`block_on`](Self::block_on). The guard is dropped before the future.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn run<F: Future, G>(&self, future: F, guard: G) -> F::Output {
         let _entered = Entered::new(self);
         let mut future = pin!(future); // dropped before `_entered`, so that its drop may still spawn
         let home = self.home;
@@ -170,6 +177,9 @@ impl<P: Park> Executor<P> {
             address: ptr::from_ref(&*future).addr(),
             kind: crate::look::kind::<F>,
         }));
+        #[cfg(feature = "inspect")]
+        let _before_drop = crate::look::BeforeDrop::new(home);
+        let _guard = guard;
         let root = home.root();
         let waker = waker_of(root);
         let mut context = Context::from_waker(&waker);
@@ -192,6 +202,8 @@ impl<P: Park> Executor<P> {
                 }
                 // SAFETY: STABLE; HOME.
                 unsafe { &*root }.run.set(run::IDLE);
+                #[cfg(feature = "inspect")]
+                let _polling = crate::look::Polling::begin(home);
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }

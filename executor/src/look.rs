@@ -51,6 +51,8 @@ pub enum Activity {
     Running,
     /// It is to be polled.
     Ready,
+    /// It was aborted: its future is to be dropped at its next turn.
+    Aborted,
     /// Nobody has woken it since it was polled.
     Waiting,
     /// Its future is being dropped, or its output: what is at its address means nothing.
@@ -94,6 +96,40 @@ pub(crate) struct Root {
     pub(crate) kind: fn() -> Kind,
 }
 
+/// The root future is being polled, until this is dropped.
+pub(crate) struct Polling(Home);
+
+impl Polling {
+    #[inline]
+    pub(crate) fn begin(home: Home) -> Self {
+        home.root_activity.set(Activity::Running);
+        Self(home)
+    }
+}
+
+impl Drop for Polling {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.root_activity.set(Activity::Waiting);
+    }
+}
+
+/// The root future is about to be dropped when this is.
+pub(crate) struct BeforeDrop(Home);
+
+impl BeforeDrop {
+    pub(crate) fn new(home: Home) -> Self {
+        home.root_activity.set(Activity::Waiting);
+        Self(home)
+    }
+}
+
+impl Drop for BeforeDrop {
+    fn drop(&mut self) {
+        self.0.root_activity.set(Activity::Ending);
+    }
+}
+
 /// The tasks of the executor that the thread is running, the root future first, then by id; none outside of an executor.
 ///
 /// Nothing is polled. It may be called inside of a task, which then is the one that is running.
@@ -107,6 +143,17 @@ impl<P: Park> Executor<P> {
     #[must_use]
     pub fn tasks(&self) -> Vec<Task> {
         of(self.home())
+    }
+
+    /// Runs a future as [`block_on`](Self::block_on) does, and drops the guard when that ends, in whatever way, before the future:
+    /// its drop sees the tasks as they were then.
+    ///
+    /// # Panics
+    ///
+    /// As [`block_on`](Self::block_on).
+    #[track_caller]
+    pub fn block_on_guarded<F: Future, G>(&self, future: F, guard: G) -> F::Output {
+        self.run(future, guard)
     }
 }
 
@@ -127,10 +174,9 @@ fn of(home: Home) -> Vec<Task> {
             name: None,
             address: root.address,
             kind: (root.kind)(),
-            activity: match (ready, running.is_null()) {
-                (true, _) => Activity::Ready,
-                (false, true) => Activity::Running,
-                (false, false) => Activity::Waiting,
+            activity: match home.root_activity.get() {
+                Activity::Waiting if ready => Activity::Ready,
+                activity => activity,
             },
         });
     }
@@ -161,7 +207,8 @@ fn task(slot: *const Header, running: *const Header) -> Option<Task> {
         activity: match header.run.get() {
             _ if !whole => Activity::Ending,
             _ if std::ptr::eq(slot, running) => Activity::Running,
-            run::QUEUED | run::MARKED => Activity::Ready,
+            run::QUEUED => Activity::Ready,
+            run::MARKED => Activity::Aborted,
             _ => Activity::Waiting,
         },
     })

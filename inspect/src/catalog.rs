@@ -85,8 +85,9 @@ impl Catalog {
     /// It takes about 20 ms for a program of 17 MB. A program without debug information can be opened, and has no coroutines:
     /// [`missing`](Self::missing) says why.
     ///
-    /// The files stay mapped as long as the catalog lives. Whoever writes to them meanwhile, or shortens them, may end this process;
-    /// to replace them, as linkers do, is harmless. The kernel protects the program that runs, and the files beside that are read.
+    /// The files stay mapped as long as the catalog lives. Whoever writes to them meanwhile, or shortens them, may end this
+    /// process; to replace them, as linkers do, is harmless. The kernel protects the program that runs, and the files beside
+    /// that are read.
     ///
     /// # Errors
     ///

@@ -66,6 +66,16 @@ pub(crate) enum Nature {
     Map,
 }
 
+impl Nature {
+    /// Whether what it leads to lies elsewhere.
+    pub(crate) fn is_pointer(&self) -> bool {
+        !matches!(
+            self,
+            Self::Opaque | Self::Members | Self::Coroutine(_) | Self::Enum | Self::Array(..)
+        )
+    }
+}
+
 impl Note {
     pub(crate) fn of(catalog: &mut Catalog, key: TypeKey) -> Option<Self> {
         let of = catalog.get(key)?;

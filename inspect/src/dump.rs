@@ -38,6 +38,8 @@ pub enum Activity {
     Running,
     /// It is to be polled.
     Ready,
+    /// It was aborted: its future is to be dropped at its next turn.
+    Aborted,
     /// It waits to be woken.
     Waiting,
     /// Its future is being dropped, or its output: there is nothing to be looked at.
@@ -168,6 +170,7 @@ fn head(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Result {
     match first.activity {
         Activity::Running => writeln!(f, ", running"),
         Activity::Ready => writeln!(f, ", ready"),
+        Activity::Aborted => writeln!(f, ", aborted"),
         Activity::Waiting => writeln!(f),
         Activity::Ending => writeln!(f, ", ending"),
     }
@@ -206,6 +209,7 @@ impl ToJson for TaskTree {
                 match self.activity {
                     Activity::Running => "running",
                     Activity::Ready => "ready",
+                    Activity::Aborted => "aborted",
                     Activity::Waiting => "waiting",
                     Activity::Ending => "ending",
                 },

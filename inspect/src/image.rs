@@ -7,9 +7,9 @@
 //!                          └──> .dwo ──────┘
 //! ```
 //!
-//! Files are mapped, so what is not looked at costs nothing; but whoever shortens a mapped file ends the process that reads it. For
-//! the program that runs the kernel forbids that. Of the files beside it nobody takes care, so in the program itself they are
-//! read. Invariant **MAPPED**: every slice in `parts` lies in one of `maps`, which are dropped last and never change; no slice
+//! Files are mapped, so what is not looked at costs nothing; but whoever shortens a mapped file ends the process that reads
+//! it. For the program that runs the kernel forbids that. Of the files beside it nobody takes care, so in the program itself
+//! they are read. Invariant **MAPPED**: every slice in `parts` lies in one of `maps`, which are dropped last and never change; no slice
 //! leaves this crate.
 
 use std::ffi::OsString;

@@ -10,7 +10,7 @@ use crate::containers::{Nature, Note, first_pointer};
 use crate::load::little;
 use crate::tree::{Node, Standing};
 use crate::types::{Member, Shape, TypeKey};
-use crate::walk::{BYTES, Place, Walker, Way, number, slice, tag};
+use crate::walk::{Place, Walker, Way, number, slice, tag};
 
 impl Walker<'_> {
     /// Appends the futures that lie in a value, or behind its pointers.
@@ -31,12 +31,16 @@ impl Walker<'_> {
             }
             Nature::Enum => self.enumeration(note, place, out),
             Nature::Array(element, count) => self.elements(element, place, count, out),
-            Nature::Owned(target) => word(0).map(|at| self.follow(target, at, place.way, out)),
-            Nature::Shared(target) if place.way.closure => {
+            Nature::Shared(_) | Nature::Many { owned: false, .. } if !place.way.closure => Some(()),
+            Nature::Dyn { future: false, .. } if self.stale => Some(()),
+            _ if self.stale => {
+                let label = Arc::clone(&note.label);
+                out.push(Node::limit(label, "not followed while its task runs"));
+                Some(())
+            }
+            Nature::Owned(target) | Nature::Shared(target) => {
                 word(0).map(|at| self.follow(target, at, place.way, out))
             }
-            Nature::Many { owned: false, .. } if !place.way.closure => Some(()),
-            Nature::Shared(_) => Some(()),
             Nature::Dyn {
                 data,
                 vtable,
@@ -166,8 +170,7 @@ impl Walker<'_> {
         for index in indices {
             let index = if index >= wrap { index - wrap } else { index };
             let at = data.wrapping_add(index.wrapping_mul(size));
-            let bytes = self.read(at, size).filter(|_| size <= BYTES);
-            let (Some(bytes), false) = (bytes, self.exhausted()) else {
+            let (Some(bytes), false) = (self.read(at, size), self.exhausted()) else {
                 out.push(Node::limit(
                     "more elements",
                     "they cannot be read, or are too many",

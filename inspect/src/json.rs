@@ -25,21 +25,40 @@ impl Json {
     }
 
     pub(crate) fn object(&mut self, fields: impl FnOnce(&mut Self)) {
-        self.text.push('{');
-        self.comma = false;
+        self.open('{');
         fields(self);
-        self.text.push('}');
+        self.close('}');
+    }
+
+    /// Begins an object or a list, which is a field or an element itself.
+    pub(crate) fn open(&mut self, bracket: char) {
+        if self.comma {
+            self.text.push(',');
+        }
+        self.text.push(bracket);
+        self.comma = false;
+    }
+
+    /// Ends an object or a list.
+    pub(crate) fn close(&mut self, bracket: char) {
+        self.text.push(bracket);
         self.comma = true;
     }
 
     pub(crate) fn field<T: ToJson + ?Sized>(&mut self, name: &str, value: &T) {
+        self.name(name);
+        value.write(self);
+        self.comma = true;
+    }
+
+    /// Writes the name of a field, whose value follows.
+    pub(crate) fn name(&mut self, name: &str) {
         if self.comma {
             self.text.push(',');
         }
         self.string(name);
         self.text.push(':');
-        value.write(self);
-        self.comma = true;
+        self.comma = false;
     }
 
     fn string(&mut self, text: &str) {
@@ -108,7 +127,7 @@ impl<T: ToJson> ToJson for Option<T> {
 
 impl<T: ToJson> ToJson for Vec<T> {
     fn write(&self, json: &mut Json) {
-        json.text.push('[');
+        json.open('[');
         for (index, value) in self.iter().enumerate() {
             if index > 0 {
                 json.text.push(',');
@@ -116,8 +135,7 @@ impl<T: ToJson> ToJson for Vec<T> {
             json.comma = false;
             value.write(json);
         }
-        json.text.push(']');
-        json.comma = true;
+        json.close(']');
     }
 }
 

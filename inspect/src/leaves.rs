@@ -3,8 +3,8 @@
 //! The futures of this runtime are known by name: a sleep has its deadline, a join handle the id of its task. Anything that leads
 //! to a descriptor is said to wait on it, and of a descriptor of this process the kernel tells whose it is.
 
-use std::os::fd::{BorrowedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::net::{SocketAddrV4, SocketAddrV6};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use crate::containers::{Nature, Note, first_pointer};
@@ -21,6 +21,9 @@ const DEPTH: u32 = 12;
 
 /// A deadline that is farther than this was meant to be never.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How the names of what belongs to the driver begin.
+const DRIVER: &str = "camshaft_io::driver::";
 
 /// How the names of fibers begin.
 pub(crate) const FIBER: &str = "camshaft_stackful::fiber::Fiber<";
@@ -60,6 +63,9 @@ impl Walker<'_> {
         place: Place<'_>,
         out: &mut Vec<Node>,
     ) -> Option<()> {
+        if self.stale {
+            return None;
+        }
         let word = |bytes: &[u8], offset| u64::try_from(number(bytes, offset, 8)?).ok();
         let state = note.of.member("state")?.clone();
         let state = self.part(&state, place)?;
@@ -114,7 +120,8 @@ impl Walker<'_> {
         })
     }
 
-    /// The first descriptor that a value owns or shares.
+    /// The first descriptor that a value owns or shares. An operation in flight refers to the driver, whose descriptors are not
+    /// what it is about.
     fn descriptor(&mut self, place: Place<'_>, depth: u32, left: &mut u32) -> Option<RawFd> {
         let depth = depth.checked_sub(1)?;
         *left = left.checked_sub(1)?;
@@ -123,6 +130,9 @@ impl Walker<'_> {
             bytes: slice(place.bytes, 0, note.of.size)?,
             ..place
         };
+        if note.of.name.starts_with(DRIVER) {
+            return None;
+        }
         if &*note.of.name == "std::os::fd::owned::OwnedFd" {
             return RawFd::try_from(number(place.bytes, 0, 4)?).ok();
         }
@@ -132,6 +142,7 @@ impl Walker<'_> {
                 let key = variants.of_value(tag)?.of;
                 self.descriptor(Place { key, ..place }, depth, left)
             }
+            _ if self.stale && note.nature.is_pointer() => None,
             (Nature::Owned(to) | Nature::Shared(to), _) => {
                 let at = u64::try_from(number(place.bytes, 0, 8)?).ok()?;
                 self.descriptor_at(*to, at, depth, left)
@@ -185,23 +196,121 @@ fn describe(descriptor: RawFd) -> String {
     }
 }
 
+/// Who is at the other end of a socket, or else where it is bound.
+///
+/// The number alone is used: closing a copy of a descriptor would release the locks that the process has on its file.
 fn peer(descriptor: RawFd) -> Option<String> {
-    if descriptor < 0 {
-        return None;
-    }
-    // SAFETY: it is only asked about before this function ends. If it was closed meanwhile, the kernel says so, or speaks of
-    // another descriptor with the same number, as it would to anybody.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    let copy = borrowed.try_clone_to_owned().ok()?;
-    let socket = std::net::TcpStream::from(copy);
-    if let Ok(peer) = socket.peer_addr() {
+    if let Some(peer) = address(descriptor, libc::getpeername) {
         return Some(format!("peer {peer}"));
     }
-    if let Ok(local) = socket.local_addr() {
-        return Some(format!("bound to {local}"));
+    let local = address(descriptor, libc::getsockname)?;
+    Some(format!("bound to {local}"))
+}
+
+type Ask =
+    unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
+
+/// An address of a socket that people can read.
+fn address(descriptor: RawFd, ask: Ask) -> Option<String> {
+    let mut bytes = [0u8; size_of::<libc::sockaddr_storage>()];
+    let mut length = libc::socklen_t::try_from(bytes.len()).ok()?;
+    // SAFETY: the kernel writes no more than `length` bytes. If the descriptor was closed meanwhile, it says so, or speaks of
+    // another with the same number, as it would to anybody.
+    let failed = unsafe { ask(descriptor, bytes.as_mut_ptr().cast(), &raw mut length) };
+    let bytes = bytes.get(..usize::try_from(length).ok()?)?;
+    (failed == 0).then(|| readable(bytes)).flatten()
+}
+
+/// What a `sockaddr` says: an address with its port, or a path.
+fn readable(bytes: &[u8]) -> Option<String> {
+    let family = u16::from_ne_bytes(*bytes.first_chunk()?);
+    let port = || Some(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?));
+    match libc::c_int::from(family) {
+        libc::AF_INET => {
+            let ip: [u8; 4] = *bytes.get(4..)?.first_chunk()?;
+            Some(SocketAddrV4::new(ip.into(), port()?).to_string())
+        }
+        libc::AF_INET6 => {
+            let ip: [u8; 16] = *bytes.get(8..)?.first_chunk()?;
+            let scope = u32::from_ne_bytes(*bytes.get(24..)?.first_chunk()?);
+            Some(SocketAddrV6::new(ip.into(), port()?, 0, scope).to_string())
+        }
+        libc::AF_UNIX => {
+            let path = bytes.get(2..)?.split(|byte| *byte == 0).next()?;
+            (!path.is_empty()).then(|| String::from_utf8_lossy(path).into_owned())
+        }
+        _ => None,
     }
-    let socket = UnixStream::from(std::os::fd::OwnedFd::from(socket));
-    let address = socket.peer_addr().ok()?;
-    let path = address.as_pathname()?;
-    Some(format!("peer {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// Whether anybody has the file locked, as somebody with another open file sees it: the kernel tells these apart from the
+    /// process, even within one.
+    fn is_locked(other: &File) -> bool {
+        let mut lock = whole_file();
+        // SAFETY: it reads and writes one `flock`.
+        let asked = unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
+        libc::c_int::from(lock.l_type) != libc::F_UNLCK
+    }
+
+    fn whole_file() -> libc::flock {
+        // SAFETY: all of its fields are numbers.
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = libc::F_WRLCK.try_into().expect("it is a small number");
+        lock
+    }
+
+    #[test]
+    fn asking_about_a_descriptor_keeps_the_locks_of_its_file() {
+        let path = std::env::temp_dir().join(format!("camshaft-lock-{}", std::process::id()));
+        let open = || {
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false);
+            options.open(&path).expect("there is room for a file")
+        };
+        let (file, other) = (open(), open());
+        assert!(!is_locked(&other));
+        let lock = whole_file();
+        // SAFETY: it reads one `flock`.
+        let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+        assert_eq!(locked, 0, "{}", std::io::Error::last_os_error());
+        assert!(is_locked(&other));
+        let said = describe(file.as_raw_fd());
+        assert!(said.contains("camshaft-lock-"), "{said}");
+        assert!(is_locked(&other));
+        std::fs::remove_file(path).expect("it is there");
+    }
+
+    #[test]
+    fn sockets_tell_where_they_are() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else {
+                continue; // a machine without IPv6
+            };
+            let local = listener.local_addr().expect("it is bound");
+            let said = describe(listener.as_raw_fd());
+            assert!(said.ends_with(&format!(", bound to {local}")), "{said}");
+            let stream = std::net::TcpStream::connect(local).expect("it listens");
+            let said = describe(stream.as_raw_fd());
+            assert!(said.ends_with(&format!(", peer {local}")), "{said}");
+        }
+        let path = std::env::temp_dir().join(format!("camshaft-name-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).expect("the name is free");
+        let said = describe(listener.as_raw_fd());
+        assert!(
+            said.ends_with(&format!(", bound to {}", path.display())),
+            "{said}"
+        );
+        std::fs::remove_file(path).expect("it is there");
+        assert!(describe(-1).ends_with("which is closed"));
+    }
 }

@@ -48,7 +48,9 @@ static CATALOG: Mutex<Option<Result<Catalog, Missing>>> = Mutex::new(None);
 
 /// Does something with the catalog of this program, which is made at the first call.
 ///
-/// It is done on a thread of its own, with a stack that is large enough for any walk: the caller may be a fiber.
+/// It is done on a thread of its own, with a stack that is large enough for any walk: the caller may be a fiber. There is one
+/// catalog, and it is locked meanwhile: whatever else looks at this program waits. So `work` must not look itself, by a dump or
+/// by [`tree_of`]: it would wait for ever.
 ///
 /// # Errors
 ///
@@ -137,6 +139,12 @@ pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Opti
 /// println!("{}", camshaft_inspect::tree_of(&*future));
 /// ```
 pub fn tree_of<F>(future: &F) -> Tree {
+    tree_at(future, monotonic())
+}
+
+/// What a future waits for, as [`tree_of`]. `now` is what the clock shows that its sleeps go by, as a reading of
+/// `CLOCK_MONOTONIC`.
+pub fn tree_at<F>(future: &F, now: Duration) -> Tree {
     let anchor = anchor_of(future);
     let address = std::ptr::from_ref(future).addr() as u64;
     let root = with_program(|catalog| {
@@ -145,7 +153,7 @@ pub fn tree_of<F>(future: &F) -> Tree {
             return Node::limit(name, unknown(catalog, name).to_string());
         };
         Walker::new(catalog, &OwnMemory, load_bias())
-            .here(monotonic())
+            .here(now)
             .walk(key, address)
     });
     let root =

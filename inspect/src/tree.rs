@@ -39,6 +39,8 @@ pub enum Standing {
     Suspended,
     /// A coroutine that has not been polled.
     Unresumed,
+    /// A coroutine that is being polled for the first time.
+    Started,
     /// A coroutine that has returned.
     Returned,
     /// A coroutine that has panicked.
@@ -84,32 +86,42 @@ impl Node {
     /// Whether two trees stand at the same places. What exactly they wait for, such as a time, may differ.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
-        self.standing == other.standing
-            && self.name == other.name
-            && self.site == other.site
-            && self.limit == other.limit
-            && self.children.len() == other.children.len()
-            && self
-                .children
-                .iter()
-                .zip(&other.children)
-                .all(|(one, two)| one.is_like(two))
+        let mut left = vec![(self, other)];
+        while let Some((one, two)) = left.pop() {
+            let like = one.standing == two.standing
+                && one.name == two.name
+                && one.site == two.site
+                && one.limit == two.limit
+                && one.children.len() == two.children.len();
+            if !like {
+                return false;
+            }
+            left.extend(one.children.iter().zip(&two.children));
+        }
+        true
     }
 
     /// A number that trees which are alike have in common.
     pub(crate) fn likeness(&self) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
-        self.hash_into(&mut hasher);
+        let mut left = vec![self];
+        while let Some(node) = left.pop() {
+            node.standing.hash(&mut hasher);
+            node.name.hash(&mut hasher);
+            node.site.as_ref().map(|site| site.line).hash(&mut hasher);
+            node.children.len().hash(&mut hasher);
+            left.extend(&node.children);
+        }
         hasher.finish()
     }
+}
 
-    fn hash_into(&self, hasher: &mut impl Hasher) {
-        self.standing.hash(hasher);
-        self.name.hash(hasher);
-        self.site.as_ref().map(|site| site.line).hash(hasher);
-        self.children.len().hash(hasher);
-        for child in &self.children {
-            child.hash_into(hasher);
+/// One after the other, as everything here: a tree may be deeper than the stack of a fiber.
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut left = std::mem::take(&mut self.children);
+        while let Some(mut node) = left.pop() {
+            left.append(&mut node.children);
         }
     }
 }
@@ -139,41 +151,68 @@ impl fmt::Display for Tree {
     }
 }
 
+/// Nodes that are alike, which are drawn once.
+struct Branch<'a> {
+    group: Vec<&'a Node>,
+    /// What stands before its line, and before those below it.
+    before: String,
+    margin: String,
+}
+
 /// Draws a group of nodes that are alike, and what is below them. `margin` stands before each line but the first.
 pub(crate) fn draw(f: &mut fmt::Formatter<'_>, group: &[&Node], margin: &str) -> fmt::Result {
-    write!(f, "{}", group[0])?;
-    details(f, group)?;
-    writeln!(f)?;
-    let groups: Vec<Vec<&Node>> = match group {
-        [node] => fold(node.children.iter())
-            .into_iter()
-            .map(|places| {
+    let mut left = vec![Branch {
+        group: group.to_vec(),
+        before: String::new(),
+        margin: margin.to_owned(),
+    }];
+    while let Some(Branch {
+        group,
+        before,
+        margin,
+    }) = left.pop()
+    {
+        write!(f, "{before}{}", group[0])?;
+        details(f, &group)?;
+        writeln!(f)?;
+        for (place, below) in below(&group).into_iter().rev().enumerate() {
+            let (corner, line) = if place == 0 {
+                ("└ ", "  ")
+            } else {
+                ("├ ", "│ ")
+            };
+            let mut before = format!("{margin}{corner}");
+            if group.len() == 1 && below.len() > 1 {
+                before.push_str(&format!("{} × ", below.len()));
+            }
+            left.push(Branch {
+                group: below,
+                before,
+                margin: format!("{margin}{line}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What is below nodes that are alike, in groups that are.
+fn below<'a>(group: &[&'a Node]) -> Vec<Vec<&'a Node>> {
+    match group {
+        [node] => {
+            let nodes = |places: Vec<usize>| {
                 places
                     .into_iter()
                     .map(|place| &node.children[place])
                     .collect()
-            })
-            .collect(),
+            };
+            fold(node.children.iter()).into_iter().map(nodes).collect()
+        }
         // The branches of those that are alike are alike, so each is drawn with its counterparts.
         [first, ..] => (0..first.children.len())
             .map(|place| group.iter().map(|node| &node.children[place]).collect())
             .collect(),
         [] => Vec::new(),
-    };
-    for (place, below) in groups.iter().enumerate() {
-        let last = place + 1 == groups.len();
-        f.write_str(margin)?;
-        f.write_str(if last { "└ " } else { "├ " })?;
-        if group.len() == 1 && below.len() > 1 {
-            write!(f, "{} × ", below.len())?;
-        }
-        draw(
-            f,
-            below,
-            &format!("{margin}{}", if last { "  " } else { "│ " }),
-        )?;
     }
-    Ok(())
 }
 
 /// What each of a group waits for; of many, some.
@@ -205,6 +244,7 @@ impl fmt::Display for Node {
         let verb = match &self.standing {
             Standing::Suspended => "waits at",
             Standing::Unresumed => "has not started; begins at",
+            Standing::Started => "is running, never suspended; begins at",
             Standing::Returned => "has returned; ends at",
             Standing::Panicked => "has panicked; ends at",
             Standing::Running => "is running; was resumed from",
@@ -238,29 +278,54 @@ impl Tree {
 
 impl ToJson for Node {
     fn write(&self, json: &mut Json) {
-        json.object(|json| {
-            json.field("name", &*self.name);
-            let (standing, variant) = match &self.standing {
-                Standing::Suspended => ("suspended", None),
-                Standing::Unresumed => ("unresumed", None),
-                Standing::Returned => ("returned", None),
-                Standing::Panicked => ("panicked", None),
-                Standing::Running => ("running", None),
-                Standing::Future(variant) => ("future", variant.as_deref()),
-                Standing::Unknown => ("unknown", None),
-            };
-            json.field("standing", standing);
-            json.field("variant", &variant);
-            json.field("file", &self.site.as_ref().map(|site| &*site.file));
-            json.field("line", &self.site.as_ref().map(|site| site.line));
-            json.field(
-                "line_of_macro",
-                &(self.precision == Precision::MacroDefinition),
-            );
-            json.field("via", &self.via.as_deref());
-            json.field("waits_for", &self.detail.as_deref());
-            json.field("limit", &self.limit.as_deref());
-            json.field("children", &self.children);
-        });
+        enum Step<'a> {
+            Node(&'a Node),
+            End,
+        }
+        let mut left = vec![Step::Node(self)];
+        while let Some(step) = left.pop() {
+            match step {
+                Step::Node(node) => {
+                    json.open('{');
+                    node.fields(json);
+                    json.name("children");
+                    json.open('[');
+                    left.push(Step::End);
+                    left.extend(node.children.iter().rev().map(Step::Node));
+                }
+                Step::End => {
+                    json.close(']');
+                    json.close('}');
+                }
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Writes what is known of the node itself.
+    fn fields(&self, json: &mut Json) {
+        json.field("name", &*self.name);
+        let (standing, variant) = match &self.standing {
+            Standing::Suspended => ("suspended", None),
+            Standing::Unresumed => ("unresumed", None),
+            Standing::Started => ("started", None),
+            Standing::Returned => ("returned", None),
+            Standing::Panicked => ("panicked", None),
+            Standing::Running => ("running", None),
+            Standing::Future(variant) => ("future", variant.as_deref()),
+            Standing::Unknown => ("unknown", None),
+        };
+        json.field("standing", standing);
+        json.field("variant", &variant);
+        json.field("file", &self.site.as_ref().map(|site| &*site.file));
+        json.field("line", &self.site.as_ref().map(|site| site.line));
+        json.field(
+            "line_of_macro",
+            &(self.precision == Precision::MacroDefinition),
+        );
+        json.field("via", &self.via.as_deref());
+        json.field("waits_for", &self.detail.as_deref());
+        json.field("limit", &self.limit.as_deref());
     }
 }

@@ -41,6 +41,8 @@ pub struct Walker<'a> {
     steps: u32,
     depth: u32,
     running: bool,
+    /// Whether what is visited is as the running task left it when it was last suspended: its pointers may lead to what is gone.
+    pub(crate) stale: bool,
     /// Whether descriptors are those of this process.
     pub(crate) own: bool,
     /// The present moment of `CLOCK_MONOTONIC`.
@@ -77,12 +79,14 @@ impl<'a> Walker<'a> {
             steps: 0,
             depth: 0,
             running: false,
+            stale: false,
             own: false,
             now: Duration::ZERO,
         }
     }
 
-    /// Says whether the futures that follow are being polled: their tags then say where they were resumed from.
+    /// Says whether the futures that follow are being polled: their tags then say where they were resumed from. What lies below
+    /// is as it was when they were last suspended, so no pointers are followed there.
     #[must_use]
     pub fn running(mut self, running: bool) -> Self {
         self.running = running;
@@ -107,6 +111,7 @@ impl<'a> Walker<'a> {
     /// The tree of the future at an address.
     pub fn walk(&mut self, key: TypeKey, address: u64) -> Node {
         self.seen.clear();
+        self.stale = false;
         (self.steps, self.depth) = (self.most.saturating_mul(STEPS), DEPTH);
         let mut found = Vec::new();
         self.follow(
@@ -172,7 +177,11 @@ impl<'a> Walker<'a> {
         );
     }
 
+    /// Copies what is at an address; nothing if that is more than any future has.
     pub(crate) fn read(&self, address: u64, size: u64) -> Option<Vec<u8>> {
+        if size > BYTES {
+            return None;
+        }
         let mut bytes = vec![0; usize::try_from(size).ok()?];
         (bytes.is_empty() || self.memory.read(address, &mut bytes)).then_some(bytes)
     }
@@ -209,7 +218,11 @@ impl<'a> Walker<'a> {
                     awaited: false,
                     ..place.way
                 };
+                let first = !std::mem::replace(&mut self.stale, self.running);
                 self.inside(&note, Place { way, ..place }, &mut node.children);
+                if first {
+                    self.mark(&mut node.children);
+                }
                 let fiber = note.of.name.starts_with(FIBER);
                 if fiber {
                     // What it waits for lies on its stack; one that runs, or has not started, waits for nothing.
@@ -254,12 +267,14 @@ impl<'a> Walker<'a> {
         node.site.clone_from(&state.site);
         node.precision = state.precision;
         node.standing = match state.value {
+            0 if self.running && !self.stale => Standing::Started,
             0 => Standing::Unresumed,
             1 => Standing::Returned,
             2 => Standing::Panicked,
-            _ if self.running => Standing::Running,
+            _ if self.running && !self.stale => Standing::Running,
             _ => Standing::Suspended,
         };
+        let first = !std::mem::replace(&mut self.stale, self.running);
         if state.value <= 2 {
             node.precision = Precision::Exact;
             return node;
@@ -285,7 +300,21 @@ impl<'a> Walker<'a> {
             child.site = leaf.poll.clone();
             node.children.push(child);
         }
+        if first {
+            self.mark(&mut node.children);
+        }
         node
+    }
+
+    /// Says of what lies below the future of a task that runs that it is not of this moment.
+    fn mark(&self, children: &mut [Node]) {
+        for child in children.iter_mut().filter(|_| self.running) {
+            let limit = child.limit.take();
+            child.limit = Some(match limit {
+                Some(limit) => format!("as of its last suspension; {limit}").into(),
+                None => "as of its last suspension".into(),
+            });
+        }
     }
 
     fn awaitee(&mut self, state: &State) -> Option<Member> {
@@ -347,5 +376,21 @@ pub(crate) fn tag(place: Option<(u64, u64)>, bytes: &[u8]) -> Option<u128> {
     match place {
         Some((offset, size)) => number(bytes, offset, size),
         None => Some(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Snapshot;
+
+    #[test]
+    fn a_size_without_end_is_refused_before_room_is_made() {
+        let mut catalog = Catalog::open("/proc/self/exe").expect("a test is a program");
+        let memory = Snapshot::new();
+        let walker = Walker::new(&mut catalog, &memory, 0);
+        assert_eq!(walker.read(0, u64::MAX), None);
+        assert_eq!(walker.read(0, BYTES + 1), None);
+        assert_eq!(walker.read(0, 0), Some(Vec::new()));
     }
 }

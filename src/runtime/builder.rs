@@ -120,6 +120,9 @@ impl Builder {
     }
 
     /// Prints what all tasks wait for to standard error when a panic leaves [`Runtime::block_on`].
+    ///
+    /// The future that panicked has dropped its variables by then, so tasks whose handles were among them may be shown as aborted.
+    /// It is not printed if the thread was already unwinding when `block_on` was called.
     #[cfg(feature = "inspect")]
     pub fn dump_on_panic(mut self, dump: bool) -> Self {
         self.dump_on_panic = dump;

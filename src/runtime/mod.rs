@@ -55,7 +55,8 @@ impl Runtime {
         let _context = self.enter();
         let _running = Running::new(self);
         #[cfg(feature = "inspect")]
-        let _dump = DumpOnPanic(self);
+        let output = (self.executor).block_on_guarded(future, DumpOnPanic::new(self));
+        #[cfg(not(feature = "inspect"))]
         let output = self.executor.block_on(future);
         self.park().driver().settle();
         output
@@ -172,15 +173,33 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Prints a dump when a panic passes by.
+/// Prints a dump when a panic passes by that began after this was made.
 #[cfg(feature = "inspect")]
-struct DumpOnPanic<'a>(&'a Runtime);
+struct DumpOnPanic<'a> {
+    runtime: &'a Runtime,
+    panicked_before: bool,
+}
+
+#[cfg(feature = "inspect")]
+impl<'a> DumpOnPanic<'a> {
+    fn new(runtime: &'a Runtime) -> Self {
+        Self {
+            runtime,
+            panicked_before: std::thread::panicking(),
+        }
+    }
+}
 
 #[cfg(feature = "inspect")]
 impl Drop for DumpOnPanic<'_> {
     fn drop(&mut self) {
-        if self.0.dump_on_panic && std::thread::panicking() {
-            crate::inspect::print("the runtime ends with a panic", &self.0.dump());
+        if !self.runtime.dump_on_panic || self.panicked_before || !std::thread::panicking() {
+            return;
+        }
+        let print = || crate::inspect::print("the runtime ends with a panic", &self.runtime.dump());
+        // A second panic must not leave this drop: it would abort the process.
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(print)) {
+            std::mem::forget(panic); // its drop may panic as well
         }
     }
 }
