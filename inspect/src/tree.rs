@@ -10,7 +10,8 @@ use crate::json::{Json, ToJson};
 use crate::types::Site;
 
 /// A future, and below it the futures that it waits for.
-#[derive(Clone, Debug)]
+///
+/// Copying, dropping and comparing need no more stack for a deep tree than for a flat one.
 #[non_exhaustive]
 pub struct Node {
     /// What kind of future it is, and where it stands.
@@ -117,12 +118,65 @@ impl Node {
 }
 
 /// One after the other, as everything here: a tree may be deeper than the stack of a fiber.
+impl Clone for Node {
+    fn clone(&self) -> Self {
+        // From the root to the node that is being copied: each with its copy, which has some of the children.
+        let mut way = Vec::new();
+        let (mut source, mut copy) = (self, self.alone());
+        loop {
+            if let Some(child) = source.children.get(copy.children.len()) {
+                way.push((source, std::mem::replace(&mut copy, child.alone())));
+                source = child;
+            } else if let Some((above, mut parent)) = way.pop() {
+                parent.children.push(copy);
+                (source, copy) = (above, parent);
+            } else {
+                return copy;
+            }
+        }
+    }
+}
+
+/// As [`Clone`].
 impl Drop for Node {
     fn drop(&mut self) {
         let mut left = std::mem::take(&mut self.children);
         while let Some(mut node) = left.pop() {
             left.append(&mut node.children);
         }
+    }
+}
+
+/// A few levels of it: a formatter calls itself for each, and the stack may be that of a fiber.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Below(self, 0).fmt(f)
+    }
+}
+
+/// A node so many levels below the one that is shown.
+struct Below<'a>(&'a Node, u32);
+
+impl fmt::Debug for Below<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LEVELS: u32 = 16;
+        let &Self(node, level) = self;
+        let mut fields = f.debug_struct("Node");
+        fields
+            .field("standing", &node.standing)
+            .field("name", &node.name)
+            .field("site", &node.site)
+            .field("precision", &node.precision)
+            .field("via", &node.via)
+            .field("detail", &node.detail)
+            .field("limit", &node.limit);
+        if level == LEVELS && !node.children.is_empty() {
+            return fields.finish_non_exhaustive();
+        }
+        let children = node.children.iter().map(|child| Below(child, level + 1));
+        fields
+            .field("children", &children.collect::<Vec<_>>())
+            .finish()
     }
 }
 
@@ -303,6 +357,20 @@ impl ToJson for Node {
 }
 
 impl Node {
+    /// A copy without what is below.
+    fn alone(&self) -> Self {
+        Self {
+            standing: self.standing.clone(),
+            name: Arc::clone(&self.name),
+            site: self.site.clone(),
+            precision: self.precision,
+            via: self.via.clone(),
+            detail: self.detail.clone(),
+            limit: self.limit.clone(),
+            children: Vec::with_capacity(self.children.len()),
+        }
+    }
+
     /// Writes what is known of the node itself.
     fn fields(&self, json: &mut Json) {
         json.field("name", &*self.name);
@@ -327,5 +395,60 @@ impl Node {
         json.field("via", &self.via.as_deref());
         json.field("waits_for", &self.detail.as_deref());
         json.field("limit", &self.limit.as_deref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As deep as a walk goes.
+    fn chain() -> Node {
+        let mut node = Node::limit("the last", "it ends here");
+        for _ in 1..crate::walk::DEPTH {
+            let mut above = Node::new(Standing::Suspended, "one of many".into());
+            above.children.push(node);
+            node = above;
+        }
+        node
+    }
+
+    #[test]
+    fn a_deep_tree_needs_no_deep_stack() {
+        let thread = std::thread::Builder::new().stack_size(64 << 10);
+        let thread = thread.spawn(|| {
+            let node = chain();
+            let copy = node.clone();
+            assert!(node.is_like(&copy));
+            assert_eq!(node.likeness(), copy.likeness());
+            let tree = Tree { root: copy };
+            let (text, json) = (tree.to_string(), tree.to_json());
+            assert_eq!(text.lines().count(), crate::walk::DEPTH as usize);
+            assert_eq!(
+                json.matches("one of many").count() + 1,
+                text.lines().count()
+            );
+            let shown = format!("{node:?}");
+            assert!(
+                shown.contains("one of many") && shown.contains(".."),
+                "{shown}"
+            );
+        });
+        let ended = thread.expect("there is room for a thread").join();
+        ended.expect("nothing panics");
+    }
+
+    #[test]
+    fn a_copy_has_every_branch_in_its_order() {
+        let mut node = Node::new(Standing::Suspended, "root".into());
+        for name in ["a", "b", "c"] {
+            let mut child = Node::limit(name, "leaf");
+            child
+                .children
+                .push(Node::limit(format!("below {name}"), ""));
+            node.children.push(child);
+        }
+        assert_eq!(format!("{:?}", node.clone()), format!("{node:?}"));
+        assert!(node.clone().is_like(&node));
     }
 }

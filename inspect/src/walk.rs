@@ -23,7 +23,7 @@ const NODES: u32 = 10_000;
 /// Types that are looked at for each of them.
 const STEPS: u32 = 20;
 /// Types within each other.
-const DEPTH: u32 = 1000;
+pub(crate) const DEPTH: u32 = 1000;
 /// Bytes of a single future.
 pub(crate) const BYTES: u64 = 1 << 24;
 
