@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::json::{Json, ToJson};
 use crate::memory::OwnMemory;
 use crate::program::{load_bias, type_of, unknown};
-use crate::tree::{Node, draw, fold};
+use crate::tree::{Node, fold};
 use crate::walk::Walker;
 use crate::{Missing, with_program};
 
@@ -44,6 +44,20 @@ pub enum Activity {
     Waiting,
     /// Its future is being dropped, or its output: there is nothing to be looked at.
     Ending,
+}
+
+impl Activity {
+    /// A word for it: `running`, `ready`, `aborted`, `waiting`, or `ending`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ready => "ready",
+            Self::Aborted => "aborted",
+            Self::Waiting => "waiting",
+            Self::Ending => "ending",
+        }
+    }
 }
 
 /// A task with the tree of what it waits for.
@@ -118,18 +132,12 @@ impl fmt::Display for Dump {
         for missing in &self.missing {
             writeln!(f, "{missing}")?;
         }
-        for group in groups(&self.tasks) {
-            head(f, &group)?;
-            let roots: Vec<&Node> = group.iter().map(|task| &task.root).collect();
-            f.write_str("  ")?;
-            draw(f, &roots, "  ")?;
-        }
-        Ok(())
+        self.groups().iter().try_for_each(|group| group.fmt(f))
     }
 }
 
 /// Tasks whose trees are alike, that have the same name, and do the same. The root future comes first.
-fn groups(tasks: &[TaskTree]) -> Vec<Vec<&TaskTree>> {
+pub(crate) fn groups(tasks: &[TaskTree]) -> Vec<Vec<&TaskTree>> {
     let (roots, rest): (Vec<_>, Vec<_>) = tasks.iter().partition(|task| task.id.is_none());
     let mut groups: Vec<_> = roots.into_iter().map(|task| vec![task]).collect();
     let mut kinds: Vec<_> = rest
@@ -151,7 +159,7 @@ fn groups(tasks: &[TaskTree]) -> Vec<Vec<&TaskTree>> {
 }
 
 /// The line above a tree: whose it is.
-fn head(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Result {
+pub(crate) fn head(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Result {
     const SHOWN: usize = 5;
     let first = group[0];
     match (group.len(), first.id) {
@@ -168,11 +176,8 @@ fn head(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Result {
         write!(f, " \"{name}\"")?;
     }
     match first.activity {
-        Activity::Running => writeln!(f, ", running"),
-        Activity::Ready => writeln!(f, ", ready"),
-        Activity::Aborted => writeln!(f, ", aborted"),
-        Activity::Waiting => writeln!(f),
-        Activity::Ending => writeln!(f, ", ending"),
+        Activity::Waiting => Ok(()),
+        activity => write!(f, ", {}", activity.name()),
     }
 }
 
@@ -204,16 +209,7 @@ impl ToJson for TaskTree {
         json.object(|json| {
             json.field("id", &self.id);
             json.field("name", &self.name.as_deref());
-            json.field(
-                "activity",
-                match self.activity {
-                    Activity::Running => "running",
-                    Activity::Ready => "ready",
-                    Activity::Aborted => "aborted",
-                    Activity::Waiting => "waiting",
-                    Activity::Ending => "ending",
-                },
-            );
+            json.field("activity", self.activity.name());
             json.field("tree", &self.root);
         });
     }

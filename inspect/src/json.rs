@@ -3,35 +3,37 @@
 use std::fmt::Write as _;
 
 /// JSON that is being written.
-#[derive(Default)]
-pub(crate) struct Json {
+#[derive(Debug, Default)]
+pub struct Json {
     text: String,
     /// Whether something stands before what comes next, in the object or list that is open.
     comma: bool,
 }
 
 /// What can be written as JSON.
-pub(crate) trait ToJson {
+pub trait ToJson {
     /// Writes itself as one value.
     fn write(&self, json: &mut Json);
 }
 
 impl Json {
     /// The text of a value.
-    pub(crate) fn of<T: ToJson + ?Sized>(value: &T) -> String {
+    #[must_use]
+    pub fn of<T: ToJson + ?Sized>(value: &T) -> String {
         let mut json = Self::default();
         value.write(&mut json);
         json.text
     }
 
-    pub(crate) fn object(&mut self, fields: impl FnOnce(&mut Self)) {
+    /// Writes an object, whose fields the closure writes.
+    pub fn object(&mut self, fields: impl FnOnce(&mut Self)) {
         self.open('{');
         fields(self);
         self.close('}');
     }
 
     /// Begins an object or a list, which is a field or an element itself.
-    pub(crate) fn open(&mut self, bracket: char) {
+    pub fn open(&mut self, bracket: char) {
         if self.comma {
             self.text.push(',');
         }
@@ -40,19 +42,20 @@ impl Json {
     }
 
     /// Ends an object or a list.
-    pub(crate) fn close(&mut self, bracket: char) {
+    pub fn close(&mut self, bracket: char) {
         self.text.push(bracket);
         self.comma = true;
     }
 
-    pub(crate) fn field<T: ToJson + ?Sized>(&mut self, name: &str, value: &T) {
+    /// Writes a field of the object that is open.
+    pub fn field<T: ToJson + ?Sized>(&mut self, name: &str, value: &T) {
         self.name(name);
         value.write(self);
         self.comma = true;
     }
 
     /// Writes the name of a field, whose value follows.
-    pub(crate) fn name(&mut self, name: &str) {
+    pub fn name(&mut self, name: &str) {
         if self.comma {
             self.text.push(',');
         }

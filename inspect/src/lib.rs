@@ -31,10 +31,12 @@
 mod catalog;
 mod containers;
 mod dump;
+mod group;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
 mod inside;
-mod json;
+#[doc(hidden)]
+pub mod json;
 mod layout;
 #[allow(unsafe_code, reason = "asks about descriptors by number")]
 mod leaves;
@@ -54,6 +56,7 @@ mod walk;
 
 pub use crate::catalog::{Catalog, Precision, State};
 pub use crate::dump::{Activity, Dump, Sight, TaskTree, dump};
+pub use crate::group::Group;
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::memory::{Memory, OwnMemory, Snapshot};
 pub use crate::missing::Missing;
