@@ -104,8 +104,11 @@ pub(crate) fn state_place(state: &StateLayout, layout: &Layout) -> String {
         place(site)
     };
     match state.state.precision {
-        Precision::MacroDefinition => format!("{line}, in a macro whose use is not known"),
+        Precision::MacroDefinition => {
+            format!("{line}, in a macro or passed to one, whose use is not known")
+        }
         Precision::MacroUse => format!("{line}, in a macro"),
+        Precision::Likely => format!("{line}, most likely"),
         _ => line,
     }
 }

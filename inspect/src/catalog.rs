@@ -73,10 +73,26 @@ pub struct State {
 pub enum Precision {
     /// The await stands on this line.
     Exact,
+    /// The compiler names this line, but not enough to be sure that it is that of the await: between which lines the function is,
+    /// or which of several awaits of one type this is.
+    Likely,
     /// A macro is used on this line, which awaits.
     MacroUse,
-    /// A macro awaits on this line; where it is used is not known.
+    /// This line is outside of the function: a macro awaits there, or it was passed to the macro that wrote the function. Where that
+    /// is used is not known.
     MacroDefinition,
+}
+
+impl Precision {
+    /// The word for it in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Likely => "likely",
+            Self::MacroUse => "macro_use",
+            Self::MacroDefinition => "macro_definition",
+        }
+    }
 }
 
 impl Catalog {

@@ -153,18 +153,21 @@ fn nature(catalog: &mut Catalog, key: TypeKey, of: &Type) -> Option<Nature> {
         Shape::Array(element, count) => Nature::Array(*element, *count),
         Shape::Pointer(Pointer::Box | Pointer::Mut, target) => Nature::Owned(*target),
         Shape::Pointer(Pointer::Shared, target) => Nature::Shared(*target),
-        Shape::Struct(members) => structure(catalog, of, members)?,
+        Shape::Struct(_) => structure(catalog, of)?,
         _ => Nature::Opaque,
     })
 }
 
-fn structure(catalog: &mut Catalog, of: &Type, members: &[Member]) -> Option<Nature> {
+fn structure(catalog: &mut Catalog, of: &Type) -> Option<Nature> {
     let name = &*of.name;
-    if let (Some(data), Some(vtable)) = (of.member("pointer"), of.member("vtable")) {
+    let target_name = target_name(name).unwrap_or_default();
+    if target_name.starts_with("dyn ")
+        && let (Some(data), Some(vtable)) = (of.member("pointer"), of.member("vtable"))
+    {
         return Some(trait_object(name, data, vtable));
     }
-    if let (Some(data), Some(length), [_, _]) =
-        (of.member("data_ptr"), of.member("length"), members)
+    if target_name.starts_with('[')
+        && let (Some(data), Some(length)) = (of.member("data_ptr"), of.member("length"))
     {
         let owned = !name.starts_with('&') || name.starts_with("&mut ");
         return Some(Nature::Many {
@@ -217,6 +220,15 @@ fn structure(catalog: &mut Catalog, of: &Type, members: &[Member]) -> Option<Nat
     } else {
         Nature::Members
     })
+}
+
+/// What a pointer of this name points to. A wide one is described as a struct, but no struct of a program has such a name.
+fn target_name(name: &str) -> Option<&str> {
+    let pointers = ["&mut ", "&", "*const ", "*mut ", "alloc::boxed::Box<"];
+    let target = pointers
+        .iter()
+        .find_map(|pointer| name.strip_prefix(pointer))?;
+    Some(target.trim_start_matches('('))
 }
 
 fn trait_object(name: &str, data: &Member, vtable: &Member) -> Nature {

@@ -317,8 +317,12 @@ impl fmt::Display for Precision {
     /// What is to be said after a line: nothing if it is the line of the await.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Exact | Self::MacroUse => "",
-            Self::MacroDefinition => " (in a macro; where it is used is not known)",
+            Self::Exact => "",
+            Self::Likely => " (most likely)",
+            Self::MacroUse => " (in a macro)",
+            Self::MacroDefinition => {
+                " (in a macro, or passed to one; where that is used is not known)"
+            }
         })
     }
 }
@@ -350,6 +354,7 @@ impl ToJson for StateLayout {
             );
             json.field("file", &site.map(|site| &*site.file));
             json.field("line", &site.map(|site| site.line));
+            json.field("precision", &site.map(|_| self.state.precision.word()));
             json.field(
                 "line_of_macro",
                 &(self.state.precision == Precision::MacroDefinition),

@@ -40,6 +40,7 @@ pub mod json;
 mod layout;
 #[allow(unsafe_code, reason = "asks about descriptors by number")]
 mod leaves;
+mod liveness;
 mod load;
 #[allow(unsafe_code, reason = "asks the kernel to copy")]
 mod memory;

@@ -2,9 +2,9 @@
 //!
 //! The compiler notes a line at each state: that of the await. If a macro awaits, it is a line of the macro, which tells nothing
 //! of who used it. The body of the function knows better: it has a variable `__awaitee` for each await, and its line is where the
-//! macro is used. Which state belongs to which variable is told by the type, and among awaits of one type by their order. If
-//! that is not certain, the line of the macro is given, and said to be one. So it is for macros of the same crate, of whose uses
-//! the compiler notes nothing unless it is told `-C collapse-macro-debuginfo=yes`.
+//! macro is used. Which state belongs to which variable is told by the type, and among awaits of one type by their order; then
+//! the line is said to be likely. If there is no such variable, the line of the macro is given, and said to be one. So it is for
+//! macros of the same crate, of whose uses the compiler notes nothing unless it is told `-C collapse-macro-debuginfo=yes`.
 
 use std::sync::Arc;
 
@@ -18,8 +18,9 @@ use crate::types::{Shape, Site, TypeKey, Variants};
 /// Blocks within each other; each variable begins one. Awaits that are deeper have the line of the macro.
 const BLOCKS: u32 = 1000;
 
-/// An await in the body of a function.
-struct Await {
+/// A variable in the body of a function; `__awaitee` is an await.
+pub(crate) struct Variable {
+    pub(crate) name: Arc<str>,
     of: TypeKey,
     site: Site,
 }
@@ -33,24 +34,21 @@ pub(crate) fn states(catalog: &mut Catalog, key: TypeKey) -> Option<Vec<State>> 
     let mut states = Vec::new();
     for variant in &variants.list {
         let of = catalog.get(variant.of)?;
-        let inside = lines
-            .as_ref()
-            .is_none_or(|lines| lines.contain(variant.site.as_ref()));
-        let suspended = of.short_name().starts_with("Suspend");
+        let precision = match of.short_name().starts_with("Suspend") {
+            true => precision(lines.as_ref(), variant.site.as_ref()),
+            false => Precision::Exact,
+        };
         states.push(State {
             value: variant.value?,
             name: of.short_name().into(),
             of: variant.of,
             site: variant.site.clone(),
-            precision: match inside || !suspended {
-                true => Precision::Exact,
-                false => Precision::MacroDefinition,
-            },
+            precision,
         });
     }
     if states
         .iter()
-        .any(|state| state.precision != Precision::Exact)
+        .any(|state| state.precision == Precision::MacroDefinition)
     {
         recover(catalog, &coroutine.name, lines.as_ref(), &mut states);
     }
@@ -75,31 +73,44 @@ impl Lines {
             last: end.line,
         })
     }
+}
 
-    fn contain(&self, site: Option<&Site>) -> bool {
-        // An attribute that rewrites a function, as that of async-trait, leaves it a line of its head alone for both. What
-        // follows there is the function: a macro stands before its uses, but for one that is exported by its path.
-        let one_line = self.first == self.last;
-        site.is_some_and(|site| {
-            let within = self.first <= site.line && (site.line <= self.last || one_line);
-            within && site.file == self.file
-        })
+/// How exact the line of an await is that the compiler names.
+fn precision(lines: Option<&Lines>, site: Option<&Site>) -> Precision {
+    let (Some(lines), Some(site)) = (lines, site) else {
+        return Precision::Likely;
+    };
+    if site.file != lines.file || site.line < lines.first {
+        Precision::MacroDefinition
+    } else if site.line <= lines.last {
+        Precision::Exact
+    } else if lines.first == lines.last {
+        // An attribute that rewrites a function, as that of async-trait, leaves it a line of its head alone for both. What follows
+        // there is the function, or a macro that may be used before it is written, by its path.
+        Precision::Likely
+    } else {
+        Precision::MacroDefinition
     }
+}
+
+/// The variables of the body of a coroutine; none if no body is described.
+pub(crate) fn variables(catalog: &mut Catalog, name: &str) -> Vec<Variable> {
+    let bodies = catalog.bodies(name).into_iter();
+    // The copies of a function that was inlined refer to the one that says everything.
+    bodies
+        .map(|body| variables_of(catalog, body))
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
 }
 
 fn recover(catalog: &mut Catalog, name: &str, lines: Option<&Lines>, states: &mut [State]) {
-    for body in catalog.bodies(name) {
-        let awaits = awaits(catalog, body);
-        if awaits.is_empty() {
-            continue; // the copies of a function that was inlined refer to the one that says everything
-        }
-        assign(catalog, &awaits, lines, states);
-        return;
-    }
+    let mut awaits = variables(catalog, name);
+    awaits.retain(|variable| &*variable.name == "__awaitee");
+    assign(catalog, &awaits, lines, states);
 }
 
 /// Gives states the lines of the awaits of the same type, if there are as many of one as of the other.
-fn assign(catalog: &mut Catalog, awaits: &[Await], lines: Option<&Lines>, states: &mut [State]) {
+fn assign(catalog: &mut Catalog, awaits: &[Variable], lines: Option<&Lines>, states: &mut [State]) {
     let kinds: Vec<_> = awaits
         .iter()
         .map(|one| type_name(catalog, one.of))
@@ -129,9 +140,13 @@ fn assign(catalog: &mut Catalog, awaits: &[Await], lines: Option<&Lines>, states
         let place = peers.iter().position(|peer| *peer == index);
         let site = place.and_then(|place| Some(&awaits[*candidates.get(place)?].site));
         // Of a macro of the same crate the body does not know more.
-        if lines.is_some_and(|lines| lines.contain(site)) {
+        if precision(lines, site) == Precision::Exact {
             states[index].site = site.cloned();
-            states[index].precision = Precision::MacroUse;
+            // Nothing says that states are numbered in the order of the awaits.
+            states[index].precision = match peers.len() {
+                1 => Precision::MacroUse,
+                _ => Precision::Likely,
+            };
         }
     }
 }
@@ -140,8 +155,8 @@ fn type_name(catalog: &mut Catalog, key: TypeKey) -> Option<Arc<str>> {
     Some(Arc::clone(&catalog.get(key)?.name))
 }
 
-/// The awaits of a body, in the order of the source.
-fn awaits(catalog: &mut Catalog, body: TypeKey) -> Vec<Await> {
+/// The variables of a body, in the order of the source.
+fn variables_of(catalog: &mut Catalog, body: TypeKey) -> Vec<Variable> {
     let mut found = Vec::new();
     let Some((image, open)) = catalog.open_in_image(body.unit) else {
         return found;
@@ -162,18 +177,20 @@ fn collect(
     open: &mut Open,
     node: gimli::EntriesTreeNode<'_, '_, Slice>,
     depth: u32,
-    found: &mut Vec<Await>,
+    found: &mut Vec<Variable>,
 ) {
     let mut children = node.children();
     while let Ok(Some(child)) = children.next() {
         let entry = child.entry();
         match entry.tag() {
-            dw::DW_TAG_variable if open.named(entry).as_deref() == Some("__awaitee") => {
+            dw::DW_TAG_variable => {
                 let of = entry
                     .attr_value(dw::DW_AT_type)
                     .and_then(|value| open.key(image, value));
-                if let (Some(of), Some(site)) = (of, open.site(entry)) {
-                    found.push(Await { of, site });
+                if let (Some(name), Some(of), Some(site)) =
+                    (open.named(entry), of, open.site(entry))
+                {
+                    found.push(Variable { name, of, site });
                 }
             }
             // Blocks of this function; what was inlined into it belongs to others.

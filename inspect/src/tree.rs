@@ -28,6 +28,10 @@ pub struct Node {
     pub detail: Option<Arc<str>>,
     /// What is not known of it, and why.
     pub limit: Option<Arc<str>>,
+    /// Whether its owner is only known to hold it: it may poll it, or keep it for later.
+    pub held: bool,
+    /// Whether something that surely polls it has been left out between it and its owner.
+    pub(crate) sure: bool,
     /// What it waits for.
     pub children: Vec<Self>,
 }
@@ -74,6 +78,8 @@ impl Node {
             via: None,
             detail: None,
             limit: None,
+            held: false,
+            sure: false,
             children: Vec::new(),
         }
     }
@@ -92,7 +98,9 @@ impl Node {
             let like = one.standing == two.standing
                 && one.name == two.name
                 && one.site == two.site
+                && one.precision == two.precision
                 && one.limit == two.limit
+                && one.held == two.held
                 && one.children.len() == two.children.len();
             if !like {
                 return false;
@@ -169,7 +177,8 @@ impl fmt::Debug for Below<'_> {
             .field("precision", &node.precision)
             .field("via", &node.via)
             .field("detail", &node.detail)
-            .field("limit", &node.limit);
+            .field("limit", &node.limit)
+            .field("held", &node.held);
         if level == LEVELS && !node.children.is_empty() {
             return fields.finish_non_exhaustive();
         }
@@ -318,6 +327,9 @@ impl fmt::Display for Node {
         if let Some(limit) = &self.limit {
             write!(f, "  ({limit})")?;
         }
+        if self.held {
+            f.write_str("  (held, perhaps not polled)")?;
+        }
         Ok(())
     }
 }
@@ -367,6 +379,8 @@ impl Node {
             via: self.via.clone(),
             detail: self.detail.clone(),
             limit: self.limit.clone(),
+            held: self.held,
+            sure: self.sure,
             children: Vec::with_capacity(self.children.len()),
         }
     }
@@ -389,12 +403,17 @@ impl Node {
         json.field("file", &self.site.as_ref().map(|site| &*site.file));
         json.field("line", &self.site.as_ref().map(|site| site.line));
         json.field(
+            "precision",
+            &self.site.as_ref().map(|_| self.precision.word()),
+        );
+        json.field(
             "line_of_macro",
             &(self.precision == Precision::MacroDefinition),
         );
         json.field("via", &self.via.as_deref());
         json.field("waits_for", &self.detail.as_deref());
         json.field("limit", &self.limit.as_deref());
+        json.field("held", &self.held);
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::catalog::{Catalog, Precision, State};
 use crate::containers::{Nature, Note};
 use crate::leaves::FIBER;
+use crate::liveness::is_maybe_done;
 use crate::load::little;
 use crate::memory::Memory;
 use crate::tree::{Node, Standing};
@@ -148,10 +149,14 @@ impl<'a> Walker<'a> {
 
     /// Follows a pointer to something of a type.
     pub(crate) fn follow(&mut self, key: TypeKey, address: u64, way: Way, out: &mut Vec<Node>) {
-        if !self.catalog.is_interesting(key) || !self.seen.insert((address, key)) {
+        if !self.catalog.is_interesting(key) {
             return;
         }
         let Some(note) = self.note(key) else { return };
+        // What has no bytes lies at the same address as others of its type, and leads nowhere.
+        if note.of.size > 0 && !self.seen.insert((address, key)) {
+            return;
+        }
         if note.of.size > BYTES {
             out.push(Node::limit(
                 Arc::clone(&note.label),
@@ -223,6 +228,10 @@ impl<'a> Walker<'a> {
                 if first {
                     self.mark(&mut node.children);
                 }
+                if !self.polls_all(&note, place) {
+                    let children = node.children.iter_mut();
+                    children.for_each(|child| child.held = !child.sure);
+                }
                 let fiber = note.of.name.starts_with(FIBER);
                 if fiber {
                     // What it waits for lies on its stack; one that runs, or has not started, waits for nothing.
@@ -231,10 +240,13 @@ impl<'a> Walker<'a> {
                 if fiber || node.children.is_empty() {
                     node.detail = self.detail(&note, place).map(Arc::from);
                 }
+                let maybe_done = is_maybe_done(&note.of.name);
+                node.sure = maybe_done;
                 match &mut node.children[..] {
                     [] if !certain => {}
                     // What is not done is only a way to its future.
-                    [_] if matches!(note.of.short_name(), "MaybeDone" | "TryMaybeDone") => {
+                    [child] if maybe_done => {
+                        (child.held, child.sure) = (false, true);
                         out.append(&mut node.children);
                     }
                     _ => out.push(node),

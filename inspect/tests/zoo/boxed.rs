@@ -163,7 +163,7 @@ async fn through_a_cell() {
 zoo!(
     a_future_in_a_shared_cell,
     through_a_cell(),
-    "through_a_cell@cell(PollFn(leaf@leaf(Pending)))"
+    "through_a_cell@cell(PollFn(~leaf@leaf(Pending)))"
 );
 
 async fn shared() -> u64 {

@@ -12,6 +12,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates.rs", include_str!("crates.rs")),
     ("generic.rs", include_str!("generic.rs")),
     ("handmade.rs", include_str!("handmade.rs")),
+    ("labels.rs", include_str!("labels.rs")),
     ("macros.rs", include_str!("macros.rs")),
     ("plain.rs", include_str!("plain.rs")),
     ("streams.rs", include_str!("streams.rs")),
@@ -53,7 +54,8 @@ pub(crate) fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Option<F::Output>
 }
 
 fn text(node: &Node) -> String {
-    let mut text = short(&node.name).to_owned();
+    let held = if node.held { "~" } else { "" };
+    let mut text = format!("{held}{}", short(&node.name));
     let site = || {
         node.site
             .as_ref()

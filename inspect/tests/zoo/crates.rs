@@ -162,7 +162,7 @@ fn a_server_of_hyper_that_answers() {
         hyper::server::conn::http1::Builder::new().serve_connection(io, service_fn(answer));
     assert_eq!(
         show(1, connection),
-        "Connection(Dispatcher(answer@answer(Pending)))"
+        "Connection(Dispatcher(~answer@answer(Pending)))"
     );
 }
 

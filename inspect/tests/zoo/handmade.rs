@@ -70,12 +70,12 @@ fn timed<F>(future: F) -> Timed<F> {
 zoo!(
     a_projected_struct,
     timed(leaf()),
-    "Timed(leaf@leaf(Pending), Waits)"
+    "Timed(~leaf@leaf(Pending), ~Waits)"
 );
 zoo!(
     projected_structs_in_each_other,
     async { timed(timed(other(1))).await }, // @timed
-    "{async block}@timed(Timed(Timed(other@other(leaf@leaf(Pending)), Waits), Waits))"
+    "{async block}@timed(Timed(~Timed(~other@other(leaf@leaf(Pending)), ~Waits), ~Waits))"
 );
 
 pin_project! {
@@ -109,7 +109,7 @@ zoo!(
     Both::First {
         future: Box::pin(leaf())
     },
-    "Steps::First(leaf@leaf(Pending))"
+    "Steps::First(~leaf@leaf(Pending))"
 );
 zoo!(
     second_variant,
@@ -117,7 +117,7 @@ zoo!(
         future: Waits(1),
         number: 3
     },
-    "Steps::Second(Waits)"
+    "Steps::Second(~Waits)"
 );
 zoo!(third_variant, Both::Over, "Steps::Over");
 
@@ -138,7 +138,7 @@ impl<F: Future> Future for Slot<F> {
 zoo!(
     a_full_slot,
     Slot(Some((NonZeroU8::MIN, Box::pin(leaf())))),
-    "Slot(leaf@leaf(Pending))"
+    "Slot(~leaf@leaf(Pending))"
 );
 zoo!(an_empty_slot, Slot::<Waits>(None), "Slot");
 
@@ -170,7 +170,7 @@ type Filled<F> = Niche<F>;
 zoo!(
     a_niche_with_a_future,
     Filled::Future(Box::pin(other(1))),
-    "Niche::Future(other@other(leaf@leaf(Pending)))"
+    "Niche::Future(~other@other(leaf@leaf(Pending)))"
 );
 zoo!(
     a_niche_with_numbers,
@@ -218,7 +218,7 @@ fn object(number: u64) -> Pin<Box<dyn Future<Output = u64>>> {
     }
 }
 
-const TWO: &str = "All(leaf@leaf(Pending), other@other(leaf@leaf(Pending)))";
+const TWO: &str = "All(~leaf@leaf(Pending), ~other@other(leaf@leaf(Pending)))";
 
 zoo!(an_array, All([object(0), object(1)]), TWO);
 zoo!(a_vector, All(vec![object(0), object(1)]), TWO);
@@ -242,10 +242,10 @@ fn a_ring_that_is_wrapped() {
         ring.push_back(object(0));
     }
     let text = show(1, All(ring));
-    let rest = ["leaf@leaf(Pending)"; 3].join(", ");
+    let rest = ["~leaf@leaf(Pending)"; 3].join(", ");
     assert_eq!(
         text,
-        format!("All(other@other(leaf@leaf(Pending)), {rest})")
+        format!("All(~other@other(leaf@leaf(Pending)), {rest})")
     );
 }
 
@@ -263,7 +263,7 @@ async fn through_poll_fn() {
 zoo!(
     a_closure_that_polls,
     through_poll_fn(),
-    "through_poll_fn@through_poll_fn(PollFn(other@other(leaf@leaf(Pending))))"
+    "through_poll_fn@through_poll_fn(PollFn(~other@other(leaf@leaf(Pending))))"
 );
 
 async fn owned_by_poll_fn() {
@@ -274,7 +274,7 @@ async fn owned_by_poll_fn() {
 zoo!(
     a_closure_that_owns,
     owned_by_poll_fn(),
-    "owned_by_poll_fn@owned_by_poll_fn(PollFn(other@other(leaf@leaf(Pending))))"
+    "owned_by_poll_fn@owned_by_poll_fn(PollFn(~other@other(leaf@leaf(Pending))))"
 );
 
 /// A future in a cell, as executors keep them.
@@ -294,7 +294,7 @@ impl<F: Future> Future for Celled<F> {
 zoo!(
     a_future_in_a_cell,
     Celled(UnsafeCell::new(Some(leaf()))),
-    "Celled(leaf@leaf(Pending))"
+    "Celled(~leaf@leaf(Pending))"
 );
 
 #[derive(Clone, Copy)]

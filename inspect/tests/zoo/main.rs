@@ -2,7 +2,8 @@
 //!
 //! What is expected is a text such as `outer@there(inner@here(Pending))`. A line that ends in `// @here` is called `@here`, so no
 //! line number stands in a test. Other lines are `@file.rs:12`, and what is no coroutine has none. `!new`, `!done` and `!panicked`
-//! are coroutines that have not been polled, have returned or panicked, and `?` marks what is said not to be known.
+//! are coroutines that have not been polled, have returned or panicked, `?` marks what is said not to be known, and `~` what is
+//! held by a future that may not poll it.
 //!
 //! The same must hold whatever the optimizer does: `.ci/run zoo` builds this with `debug = "full"` in release, with LTO, and
 //! with split debug information.
@@ -20,6 +21,7 @@ mod corrupt;
 mod crates;
 mod generic;
 mod handmade;
+mod labels;
 mod macros;
 mod plain;
 mod streams;

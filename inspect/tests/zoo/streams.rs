@@ -99,7 +99,7 @@ fn for_each_concurrent() {
     let one = format!("{{async closure}}@concurrent({OTHER})");
     assert_eq!(
         show(1, future),
-        format!("ForEachConcurrent(Iter, FuturesUnordered({one}, {one}))")
+        format!("ForEachConcurrent(~Iter, ~FuturesUnordered({one}, {one}))")
     );
 }
 
@@ -123,7 +123,7 @@ fn unfold() {
 #[test]
 fn stream_then() {
     let text = show(1, stream::iter(0..3).then(other).collect::<Vec<_>>());
-    assert_eq!(text, format!("Collect(Then(Iter, {OTHER}))"));
+    assert_eq!(text, format!("Collect(Then(~Iter, ~{OTHER}))"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn stream_fold() {
         1,
         stream::iter(0..3).fold(0, |sum, number| other(sum + number)),
     );
-    assert_eq!(text, format!("Fold(Iter, {OTHER})"));
+    assert_eq!(text, format!("Fold(~Iter, ~{OTHER})"));
 }
 
 async fn each(number: u64) {
@@ -142,7 +142,7 @@ async fn each(number: u64) {
 #[test]
 fn stream_for_each() {
     let text = show(1, stream::iter(0..3).for_each(each));
-    assert_eq!(text, format!("ForEach(Iter, each@each({OTHER}))"));
+    assert_eq!(text, format!("ForEach(~Iter, ~each@each({OTHER}))"));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn stream_filter() {
     });
     assert_eq!(
         show(1, stream.collect::<Vec<_>>()),
-        format!("Collect(Filter(Iter, {{async block}}@filter({OTHER})))")
+        format!("Collect(Filter(~Iter, ~{{async block}}@filter({OTHER})))")
     );
 }
 
@@ -165,7 +165,7 @@ fn stream_select() {
     let text = show(1, both.collect::<Vec<_>>());
     assert_eq!(
         text,
-        format!("Collect(Select(SelectWithStrategy(Once(leaf@leaf(Pending)), Once({OTHER}))))")
+        format!("Collect(Select(SelectWithStrategy(~Once(~leaf@leaf(Pending)), ~Once(~{OTHER}))))")
     );
 }
 
