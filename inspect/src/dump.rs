@@ -1,5 +1,6 @@
 //! All tasks of a runtime, each with the tree of what it waits for.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::json::{Json, ToJson};
 use crate::memory::OwnMemory;
 use crate::program::{load_bias, type_of, unknown};
-use crate::tree::{Node, fold};
+use crate::tree::Node;
 use crate::walk::Walker;
 use crate::{Missing, with_program};
 
@@ -120,6 +121,15 @@ pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
 }
 
 impl Dump {
+    /// What is told where no runtime is: no tasks, and that there is [no runtime](Missing::Runtime).
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self {
+            tasks: Vec::new(),
+            missing: vec![Missing::Runtime],
+        }
+    }
+
     /// The tasks as JSON: all of them, each with its tree.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -132,30 +142,39 @@ impl fmt::Display for Dump {
         for missing in &self.missing {
             writeln!(f, "{missing}")?;
         }
+        if self.tasks.is_empty() && self.missing.is_empty() {
+            return writeln!(f, "no tasks");
+        }
         self.groups().iter().try_for_each(|group| group.fmt(f))
     }
 }
 
-/// Tasks whose trees are alike, that have the same name, and do the same. The root future comes first.
+/// Tasks whose trees are alike, that have the same name, and do the same: the root future first, then what runs, what is
+/// ready and what waits, each by name.
 pub(crate) fn groups(tasks: &[TaskTree]) -> Vec<Vec<&TaskTree>> {
+    /// What a task does, its name, and a number that is the same for trees that are alike.
+    type Key<'a> = ((Activity, Option<&'a str>), u64);
     let (roots, rest): (Vec<_>, Vec<_>) = tasks.iter().partition(|task| task.id.is_none());
-    let mut groups: Vec<_> = roots.into_iter().map(|task| vec![task]).collect();
-    let mut kinds: Vec<_> = rest
-        .iter()
-        .map(|task| (task.activity, &task.name))
-        .collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    for kind in kinds {
-        let some = rest.iter().copied();
-        let some: Vec<_> = some
-            .filter(|task| (task.activity, &task.name) == kind)
-            .collect();
-        for places in fold(some.iter().map(|task| &task.root)) {
-            groups.push(places.into_iter().map(|place| some[place]).collect());
+    let mut groups: HashMap<Key<'_>, Vec<Vec<&TaskTree>>> = HashMap::new();
+    let mut order = Vec::new();
+    for task in rest {
+        let kind = (task.activity, task.name.as_deref());
+        let key = (kind, task.root.likeness());
+        let candidates = groups.entry(key).or_insert_with(|| {
+            order.push(key);
+            Vec::new()
+        });
+        let like = |group: &&mut Vec<&TaskTree>| group[0].root.is_like(&task.root);
+        match candidates.iter_mut().find(like) {
+            Some(group) => group.push(task),
+            None => candidates.push(vec![task]),
         }
     }
-    groups
+    // Those of a kind stay in the order of their first tasks.
+    order.sort_by_key(|(kind, _)| *kind);
+    let of_key = |key| groups.remove(&key).unwrap_or_default();
+    let roots = roots.into_iter().map(|task| vec![task]);
+    roots.chain(order.into_iter().flat_map(of_key)).collect()
 }
 
 /// The line above a tree: whose it is.
@@ -217,11 +236,57 @@ impl ToJson for TaskTree {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::*;
+    use crate::tree::Standing;
 
     #[test]
     fn thousands_stand_apart() {
         let texts = [0, 999, 1000, 3998, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "3,998", "1,234,567"]);
+    }
+
+    fn task(id: u64, name: &str, activity: Activity, future: &str) -> TaskTree {
+        TaskTree {
+            id: Some(id),
+            name: (!name.is_empty()).then(|| name.to_owned()),
+            activity,
+            root: Node::new(Standing::Unresumed, future.into()),
+        }
+    }
+
+    #[test]
+    fn groups_are_in_order() {
+        use Activity::{Ready, Waiting};
+        let tasks = [
+            task(1, "b", Waiting, "two"),
+            task(2, "", Waiting, "one"),
+            task(3, "a", Waiting, "two"),
+            task(4, "", Ready, "two"),
+            task(5, "", Waiting, "two"),
+            task(6, "", Waiting, "one"),
+            TaskTree {
+                id: None,
+                ..task(0, "", Waiting, "root")
+            },
+        ];
+        let ids = |group: Vec<&TaskTree>| -> Vec<_> { group.iter().map(|task| task.id).collect() };
+        let groups: Vec<_> = groups(&tasks).into_iter().map(ids).collect();
+        let expected: [&[Option<u64>]; 6] = [
+            &[None],
+            &[Some(4)],
+            &[Some(2), Some(6)],
+            &[Some(5)],
+            &[Some(3)],
+            &[Some(1)],
+        ];
+        assert_eq!(groups, expected);
+    }
+
+    /// If each name were looked for among all tasks, this would take minutes.
+    #[test]
+    fn each_of_many_tasks_may_have_a_name() {
+        let names = (0..200_000).map(|id| task(id, &id.to_string(), Activity::Waiting, "one"));
+        let tasks: Vec<_> = names.collect();
+        assert_eq!(groups(&tasks).len(), tasks.len());
     }
 }

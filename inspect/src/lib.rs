@@ -62,7 +62,7 @@ pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::memory::{Memory, OwnMemory, Snapshot};
 pub use crate::missing::Missing;
 pub use crate::program::{
-    layout_of, layout_of_val, load_bias, monotonic, tree_at, tree_of, with_program,
+    layout_of, layout_of_val, load_bias, monotonic, reading, tree_at, tree_of, with_program,
 };
 pub use crate::tree::{Node, Standing, Tree};
 pub use crate::types::{Member, Pointer, Scalar, Shape, Site, Type, TypeKey, Variant, Variants};

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::sync::OnceLock;
 
 /// Memory that can be read by address.
 pub trait Memory {
@@ -48,11 +47,9 @@ fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
+/// The file is opened each time: it stays that of the process which opened it, also in one that was forked since.
 fn read_file(address: u64, into: &mut [u8]) -> bool {
-    static FILE: OnceLock<Option<File>> = OnceLock::new();
-    let file = FILE.get_or_init(|| File::open("/proc/self/mem").ok());
-    file.as_ref()
-        .is_some_and(|file| file.read_exact_at(into, address).is_ok())
+    File::open("/proc/self/mem").is_ok_and(|file| file.read_exact_at(into, address).is_ok())
 }
 
 /// A copy of memory: pieces with their addresses.

@@ -22,6 +22,8 @@ pub enum Missing {
     OtherBuild(String),
     /// The type is not described, although others are: its crate was built with less debug information, or it is no coroutine.
     Type(String),
+    /// There is no runtime on the thread that asks.
+    Runtime,
 }
 
 impl Missing {
@@ -73,6 +75,11 @@ impl fmt::Display for Missing {
                 f,
                 "nothing describes {name} as a state machine; build its crate with `debug = \"full\"`, \
                  and ask for the future of an `async` function, block or closure"
+            ),
+            Self::Runtime => write!(
+                f,
+                "no runtime runs on this thread, so nothing is told of any task; \
+                 ask on the thread that runs one, inside of its `block_on`, or ask the runtime itself"
             ),
         }
     }

@@ -6,8 +6,9 @@
 
 use std::any::TypeId;
 use std::hint::black_box;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::memory::OwnMemory;
 use crate::tree::{Node, Tree};
@@ -44,7 +45,33 @@ pub(crate) fn anchor_of<T>(value: *const T) -> usize {
 /// The stack for a walk of the greatest depth, of which only what is used becomes memory.
 const STACK: usize = 64 << 20;
 
-static CATALOG: Mutex<Option<Result<Catalog, Missing>>> = Mutex::new(None);
+/// The catalog of a process, once somebody has asked for it.
+struct Own {
+    process: u32,
+    catalog: Mutex<Option<Catalog>>,
+}
+
+/// The catalog of this process. One that is forked from it begins anew: another thread may have held the lock in that moment,
+/// and is not there to release it.
+fn own() -> &'static Mutex<Option<Catalog>> {
+    static OWN: AtomicPtr<Own> = AtomicPtr::new(std::ptr::null_mut());
+    let process = std::process::id();
+    loop {
+        let known = OWN.load(Ordering::Acquire);
+        // SAFETY: it is null, or what was leaked below, whole and for good.
+        if let Some(own) = unsafe { known.as_ref() }
+            && own.process == process
+        {
+            return &own.catalog;
+        }
+        let new = Box::leak(Box::new(Own {
+            process,
+            catalog: Mutex::new(None),
+        }));
+        // If another thread was quicker, a few bytes are lost.
+        let _ = OWN.compare_exchange(known, new, Ordering::Release, Ordering::Relaxed);
+    }
+}
 
 /// Does something with the catalog of this program, which is made at the first call.
 ///
@@ -61,9 +88,12 @@ pub fn with_program<T: Send>(work: impl FnOnce(&mut Catalog) -> T + Send) -> Res
             .name("inspect".to_owned())
             .stack_size(STACK)
             .spawn_scoped(scope, || {
-                let mut slot = CATALOG.lock().unwrap_or_else(PoisonError::into_inner);
-                let catalog = slot.get_or_insert_with(|| Catalog::open("/proc/self/exe"));
-                let catalog = catalog.as_mut().map_err(|missing| missing.clone())?;
+                let mut slot = own().lock().unwrap_or_else(PoisonError::into_inner);
+                let catalog = match &mut *slot {
+                    Some(catalog) => catalog,
+                    // An error is not kept: descriptors that are exhausted now may be there the next time.
+                    empty => empty.insert(Catalog::open("/proc/self/exe")?),
+                };
                 let result = work(catalog);
                 catalog.rest();
                 Ok(result)
@@ -108,6 +138,33 @@ pub fn monotonic() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// What `CLOCK_MONOTONIC` shows at an instant, to the nanosecond: the later of two instants has the later reading.
+#[must_use]
+pub fn reading(at: Instant) -> Duration {
+    static KNOWN: OnceLock<(Instant, Duration)> = OnceLock::new();
+    let (known, reading) = *KNOWN.get_or_init(|| {
+        let (before, known, after) = (monotonic(), Instant::now(), monotonic());
+        // Between the readings the thread may have slept. What the instant says of itself is exact, if it can be understood.
+        let told = told(&format!("{known:?}")).filter(|told| (before..=after).contains(told));
+        (known, told.unwrap_or(before))
+    });
+    match at.checked_duration_since(known) {
+        Some(since) => reading.saturating_add(since),
+        None => reading.saturating_sub(known.duration_since(at)),
+    }
+}
+
+/// The numbers in `Instant { tv_sec: 1, tv_nsec: 2 }`.
+fn told(text: &str) -> Option<Duration> {
+    let number = |name| {
+        let (_, rest) = text.split_once(name)?;
+        let end = rest.find(|digit: char| !digit.is_ascii_digit())?;
+        rest[..end].parse().ok()
+    };
+    let nanos = Duration::from_nanos(number("tv_nsec: ")?);
+    Duration::from_secs(number("tv_sec: ")?).checked_add(nanos)
+}
+
 /// The type that an anchor names.
 pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Option<TypeKey> {
     let address = (anchor as u64).wrapping_sub(load_bias());
@@ -139,7 +196,7 @@ pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Opti
 /// println!("{}", camshaft_inspect::tree_of(&*future));
 /// ```
 pub fn tree_of<F>(future: &F) -> Tree {
-    tree_at(future, monotonic())
+    tree_at(future, reading(Instant::now()))
 }
 
 /// What a future waits for, as [`tree_of`]. `now` is what the clock shows that its sleeps go by, as a reading of
@@ -205,4 +262,23 @@ pub(crate) fn unknown(catalog: &Catalog, name: &str) -> Missing {
         .first()
         .cloned()
         .unwrap_or_else(|| Missing::Type(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_says_its_reading() {
+        let now = Instant::now();
+        let text = format!("{now:?}");
+        assert!(told(&text).is_some(), "{text} is not as it was");
+        assert_eq!(told(&text), Some(reading(now)));
+        assert_eq!(told("Instant { t: 1.5 }"), None);
+        let before = monotonic();
+        let between = reading(Instant::now());
+        assert!((before..=monotonic()).contains(&between));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(reading(now + hour) - reading(now), hour);
+    }
 }

@@ -58,5 +58,7 @@ pub use copy::{ReadHalf, WriteHalf, copy, copy_bidirectional, split};
 #[doc(hidden)]
 pub use copy::{Sink, Source};
 pub use pipe::{PipeReader, PipeWriter, pipe};
+#[doc(hidden)]
+pub use sigpipe::without_sigpipe;
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 pub use traits::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -83,7 +83,7 @@ pub(crate) unsafe fn write_now(
 
 /// Makes calls that do not wait, on this thread, with `SIGPIPE` blocked around them unless it is ignored. A signal that
 /// they raise is taken back.
-pub(crate) fn without_sigpipe<R>(call: impl FnOnce() -> R) -> R {
+pub fn without_sigpipe<R>(call: impl FnOnce() -> R) -> R {
     if !is_raised() {
         return call();
     }

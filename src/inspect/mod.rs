@@ -50,13 +50,14 @@ pub use camshaft_inspect::{
 
 use crate::time::Instant;
 
-/// Tells what all tasks of the runtime on this thread wait for; nothing outside of a runtime.
+/// Tells what all tasks of the runtime on this thread wait for. Outside of a runtime it tells
+/// [that there is none](Missing::Runtime).
 ///
 /// Nothing is polled, and it may be called anywhere: in a task, which is then shown as running, in a fiber, or in a destructor.
 /// It blocks the thread while it looks: some milliseconds for a thousand tasks, and once some more to read the debug information.
 #[must_use]
 pub fn dump() -> Dump {
-    of(look::tasks().unwrap_or_default())
+    look::tasks().map_or_else(Dump::nowhere, of)
 }
 
 /// Tells what a future waits for. It is looked at and not polled; what a sleep has left is told by the clock of the runtime, which
@@ -99,17 +100,13 @@ pub(crate) fn of(tasks: Vec<look::Task>) -> Dump {
 
 /// What the clock of the runtime shows, which may be paused, as a reading of the system's.
 fn now() -> Duration {
-    let (ours, real) = (Instant::now().into_std(), std::time::Instant::now());
-    let reading = camshaft_inspect::monotonic();
-    match ours.checked_duration_since(real) {
-        Some(ahead) => reading.saturating_add(ahead),
-        None => reading.saturating_sub(real.duration_since(ours)),
-    }
+    camshaft_inspect::reading(Instant::now().into_std())
 }
 
-/// Prints a dump to standard error, if that takes it.
+/// Prints a dump to standard error, if that takes it: in one piece, so that nothing of other threads comes in between.
 pub(crate) fn print(why: &str, dump: &Dump) {
     use std::io::Write as _;
-    // There is nobody to tell if it cannot be written.
-    let _ = write!(std::io::stderr().lock(), "camshaft: {why}\n{dump}");
+    let text = format!("camshaft: {why}\n{dump}");
+    // There is nobody to tell if it cannot be written, and nobody who reads is no reason to end.
+    let _ = camshaft_io::without_sigpipe(|| std::io::stderr().lock().write_all(text.as_bytes()));
 }
