@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{camshaft, full, scratch};
+use common::{camshaft, full, scratch, sections};
 
 /// How long any case may take; the whole program takes a twentieth of a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,26 +69,6 @@ fn wait(child: &mut Child, case: &str) {
     }
 }
 
-/// Where sections are, from the table that every ELF file has, by the names of the debug information.
-fn sections(bytes: &[u8]) -> Vec<(usize, usize)> {
-    let number = |at: usize, size: usize| {
-        let bytes = &bytes[at..at + size];
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
-    };
-    let (table, size) = (number(0x28, 8), number(0x3a, 2));
-    let header = |index: usize| table + index * size;
-    let names = number(header(number(0x3e, 2)) + 0x18, 8);
-    (0..number(0x3c, 2))
-        .map(header)
-        .filter(|at| bytes[names + number(*at, 4)..].starts_with(b".debug_"))
-        .map(|at| (number(at + 0x18, 8), number(at + 0x20, 8)))
-        .filter(|(_, length)| *length > 0)
-        .collect()
-}
-
 #[test]
 fn files_that_end_too_early() {
     let whole = fs::read(full()).expect("it can be read");
@@ -119,7 +99,7 @@ fn debug_information_that_is_wrong() {
         let mut bytes = whole.clone();
         // From a single byte to damage everywhere.
         for _ in 0..1 << (seed % 12) {
-            let (start, length) = sections[numbers.below(sections.len())];
+            let (_, start, length) = sections[numbers.below(sections.len())];
             let at = start + numbers.below(length);
             bytes[at] = match numbers.below(3) {
                 0 => 0xff,

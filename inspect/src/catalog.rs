@@ -110,7 +110,9 @@ impl Catalog {
     /// [`Missing::Unreadable`] if the file cannot be read or is no 64-bit program for Linux.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Missing> {
         let mut image = Image::open(path.as_ref())?;
-        let index = Index::of(&image);
+        let index = Index::of(&mut image);
+        let damage = image.damage.said(image.units.len());
+        image.missing.extend(damage);
         if !index.has_types && image.missing.is_empty() {
             let units = image.units.is_empty();
             image.missing.push(if units {

@@ -24,6 +24,8 @@ use memmap2::Mmap;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 use crate::Missing;
+use crate::missing::{Damage, Lost};
+use crate::split::{first_unit, skeleton};
 
 pub(crate) type Slice = EndianSlice<'static, LittleEndian>;
 pub(crate) type Dwarf = gimli::Dwarf<Slice>;
@@ -43,7 +45,7 @@ pub(crate) struct UnitPlace {
 }
 
 /// The bytes of a file, at addresses that do not change when this moves.
-enum Bytes {
+pub(crate) enum Bytes {
     Mapped(Mmap),
     Read(Box<[u8]>),
 }
@@ -64,11 +66,13 @@ pub(crate) struct Image {
     parts: Vec<Arc<Dwarf>>,
     pub(crate) units: Vec<UnitPlace>,
     pub(crate) missing: Vec<Missing>,
+    /// The units that could not be read.
+    pub(crate) damage: Damage,
     program: Elf,
     /// Whether it is the program that runs.
-    own: bool,
+    pub(crate) own: bool,
     /// What the slices refer to.
-    maps: Vec<Bytes>,
+    pub(crate) maps: Vec<Bytes>,
 }
 
 impl Image {
@@ -82,6 +86,7 @@ impl Image {
             parts: Vec::new(),
             units: Vec::new(),
             missing: Vec::new(),
+            damage: Damage::default(),
             program,
             own,
             maps,
@@ -155,42 +160,55 @@ impl Image {
         let package = self.package(path);
         let mut split = Vec::new();
         let mut headers = main.units();
-        while let Ok(Some(header)) = headers.next() {
+        loop {
+            let header = match headers.next() {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                // Where the next begins is not known.
+                Err(error) => {
+                    self.damage.add(&error);
+                    break;
+                }
+            };
             let Some(gimli::DebugInfoOffset(start)) = header.debug_info_offset() else {
                 continue;
             };
-            match dwo_name(&main, header) {
-                Some((name, id)) => split.push((start, name, id)),
-                None => self.units.push(UnitPlace {
+            match skeleton(&main, header) {
+                Ok(Some(skeleton)) => split.push((start, skeleton)),
+                Ok(None) => self.units.push(UnitPlace {
                     part: 0,
                     start,
                     length: header.length_including_self(),
                     skeleton: None,
                 }),
+                Err(error) => self.damage.add(&error),
             }
         }
-        let mut lost = None;
-        for (start, name, id) in split {
-            let from_package = package
-                .as_ref()
-                .and_then(|package| package.find_cu(id, &main).ok().flatten());
-            match from_package.or_else(|| self.split_file(&name, path, &main)) {
-                Some(dwarf) => self.add_split(dwarf, start),
-                None => lost = Some(name),
+        let (mut lost, mut others) = (Lost::default(), Lost::default());
+        for (start, skeleton) in split {
+            let from_package = package.as_ref().and_then(|package| {
+                let dwarf = package.find_cu(skeleton.id, &main).ok().flatten()?;
+                Some((first_unit(&dwarf, skeleton.id)?, dwarf))
+            });
+            let found = match from_package {
+                Some(found) => Ok(found),
+                None => self.split_file(&skeleton, path, &main),
+            };
+            match found {
+                Ok((header, dwarf)) => self.add_split(header, dwarf, start),
+                Err(Missing::OtherBuild(path)) => others.add(path),
+                Err(_) => lost.add(skeleton.name),
             }
         }
-        match lost {
-            Some(name) => Err(Missing::SplitFile(name)),
-            None => Ok(()),
-        }
+        self.missing.extend(lost.said().map(Missing::SplitFile));
+        self.missing.extend(others.said().map(Missing::OtherBuild));
+        Ok(())
     }
 
-    fn add_split(&mut self, dwarf: Dwarf, skeleton: usize) {
-        let (Ok(part), Ok(Some(header))) = (u32::try_from(self.parts.len()), dwarf.units().next())
+    fn add_split(&mut self, header: gimli::UnitHeader<Slice>, dwarf: Dwarf, skeleton: usize) {
+        let (Ok(part), Some(gimli::DebugInfoOffset(start))) =
+            (u32::try_from(self.parts.len()), header.debug_info_offset())
         else {
-            return;
-        };
-        let Some(gimli::DebugInfoOffset(start)) = header.debug_info_offset() else {
             return;
         };
         self.units.push(UnitPlace {
@@ -242,75 +260,6 @@ impl Image {
         }
         Err(missing)
     }
-
-    /// The package of split units beside a program.
-    fn package(&mut self, path: &Path) -> Option<gimli::DwarfPackage<Slice>> {
-        let mut with_suffix = path.as_os_str().to_owned();
-        with_suffix.push(".dwp");
-        let candidates = [PathBuf::from(with_suffix), path.with_extension("dwp")];
-        let elf = candidates
-            .iter()
-            .find_map(|candidate| open_elf(candidate, !self.own, &mut self.maps).ok())?;
-        gimli::DwarfPackage::load(
-            |id| section(&elf, id.dwo_name().unwrap_or_default()),
-            Slice::default(),
-        )
-        .ok()
-    }
-
-    fn split_file(&mut self, name: &str, path: &Path, main: &Dwarf) -> Option<Dwarf> {
-        let folder = path.parent()?;
-        let base = Path::new(name).file_name()?;
-        let candidates = [
-            PathBuf::from(name),
-            folder.join(base),
-            folder.join("deps").join(base),
-        ];
-        let elf = candidates
-            .iter()
-            .find_map(|candidate| open_elf(candidate, !self.own, &mut self.maps).ok())?;
-        let mut dwarf = Dwarf::load(|id| section(&elf, id.dwo_name().unwrap_or_default())).ok()?;
-        dwarf.make_dwo(main);
-        Some(dwarf)
-    }
-}
-
-/// The name and the id of the split unit that a unit stands for.
-fn dwo_name(dwarf: &Dwarf, header: gimli::UnitHeader<Slice>) -> Option<(String, gimli::DwoId)> {
-    let kind = header.type_();
-    if !matches!(kind, gimli::UnitType::Skeleton(_)) && header.version() >= 5 {
-        return None;
-    }
-    let abbreviations = dwarf.abbreviations(&header).ok()?;
-    // Before DWARF 5 only the attributes of its root tell a skeleton from a unit: look whether there may be one, and go on.
-    if header.version() < 5 && !may_be_skeleton(&header, &abbreviations) {
-        return None;
-    }
-    let unit = dwarf.unit(header).ok()?;
-    let id = unit.dwo_id?;
-    let name = dwarf.attr_string(&unit, unit.dwo_name().ok()??).ok()?;
-    let name = PathBuf::from(&*name.to_string_lossy());
-    let folder = unit
-        .comp_dir
-        .map(|folder| folder.to_string_lossy())
-        .unwrap_or_default();
-    Some((Path::new(&*folder).join(name).display().to_string(), id))
-}
-
-fn may_be_skeleton(
-    header: &gimli::UnitHeader<Slice>,
-    abbreviations: &gimli::Abbreviations,
-) -> bool {
-    header
-        .entries_raw(abbreviations, None)
-        .and_then(|mut raw| raw.read_abbreviation())
-        .ok()
-        .flatten()
-        .is_some_and(|root| {
-            root.attributes()
-                .iter()
-                .any(|attribute| attribute.name() == gimli::DW_AT_GNU_dwo_name)
-        })
 }
 
 /// Whether a file is that of the program that runs, by whatever name.
@@ -321,7 +270,7 @@ fn is_own(path: &Path) -> bool {
 }
 
 /// Maps a file, or reads it, and reads its table of sections.
-fn open_elf(path: &Path, map: bool, maps: &mut Vec<Bytes>) -> Result<Elf, Missing> {
+pub(crate) fn open_elf(path: &Path, map: bool, maps: &mut Vec<Bytes>) -> Result<Elf, Missing> {
     let unreadable =
         |why: &dyn std::fmt::Display| Missing::Unreadable(format!("{}: {why}", path.display()));
     let read = || match map {
@@ -357,7 +306,7 @@ fn dwarf_of(elf: &Elf) -> Result<Option<Dwarf>, Missing> {
     Ok(Dwarf::load(|id| section(elf, id.name())).ok())
 }
 
-fn section(elf: &Elf, name: &str) -> gimli::Result<Slice> {
+pub(crate) fn section(elf: &Elf, name: &str) -> gimli::Result<Slice> {
     let bytes = elf
         .section_by_name(name)
         .and_then(|section| section.data().ok())

@@ -51,6 +51,7 @@ mod program;
 mod scan;
 mod sites;
 mod skim;
+mod split;
 mod tree;
 mod types;
 mod walk;

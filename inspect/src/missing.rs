@@ -18,8 +18,17 @@ pub enum Missing {
     Compressed,
     /// The debug information is split, and this file of it is not where it was made.
     SplitFile(String),
-    /// The program's debug information is in a file of its own, and the one at this path was made for another build.
+    /// The program's debug information is in a file of its own, or many, and the one at this path was made for another build.
     OtherBuild(String),
+    /// Units of the debug information are damaged, or of a kind that is not known; what they describe is missing.
+    Units {
+        /// How many could not be read to their ends.
+        unread: usize,
+        /// How many there are.
+        all: usize,
+        /// What is wrong with the first.
+        why: String,
+    },
     /// The type is not described, although others are: its crate was built with less debug information, or it is no coroutine.
     Type(String),
     /// There is no runtime on the thread that asks.
@@ -68,8 +77,13 @@ impl fmt::Display for Missing {
             ),
             Self::OtherBuild(path) => write!(
                 f,
-                "the debug information in {path} does not belong to this build of the program (their build ids differ); \
+                "the debug information in {path} does not belong to this build of the program (their ids differ); \
                  keep the file of this build there instead"
+            ),
+            Self::Units { unread, all, why } => write!(
+                f,
+                "{unread} of {all} units of debug information cannot be read to the end, so some of what they describe is \
+                 missing; build the program anew if its file is damaged ({why})"
             ),
             Self::Type(name) => write!(
                 f,
@@ -86,3 +100,51 @@ impl fmt::Display for Missing {
 }
 
 impl std::error::Error for Missing {}
+
+/// Units that could not be read, counted.
+#[derive(Default)]
+pub(crate) struct Damage {
+    units: usize,
+    first: Option<String>,
+}
+
+impl Damage {
+    pub(crate) fn add(&mut self, why: &dyn fmt::Display) {
+        self.units += 1;
+        self.first.get_or_insert_with(|| why.to_string());
+    }
+
+    /// What is missing of so many.
+    pub(crate) fn said(&self, all: usize) -> Option<Missing> {
+        let why = self.first.clone()?;
+        Some(Missing::Units {
+            unread: self.units,
+            all: all.max(self.units),
+            why,
+        })
+    }
+}
+
+/// Files that are not as they should be, counted.
+#[derive(Default)]
+pub(crate) struct Lost {
+    first: Option<String>,
+    more: usize,
+}
+
+impl Lost {
+    pub(crate) fn add(&mut self, name: String) {
+        match self.first {
+            None => self.first = Some(name),
+            Some(_) => self.more += 1,
+        }
+    }
+
+    pub(crate) fn said(self) -> Option<String> {
+        let first = self.first?;
+        Some(match self.more {
+            0 => first,
+            more => format!("{first} (and {more} more)"),
+        })
+    }
+}

@@ -34,12 +34,14 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Runs over all units. What cannot be read is left out.
-    pub(crate) fn of(image: &Image) -> Self {
+    /// Runs over all units. What cannot be read is left out, and counted.
+    pub(crate) fn of(image: &mut Image) -> Self {
         let mut index = Self::default();
         for number in 0..u32::try_from(image.units.len()).unwrap_or(u32::MAX) {
             // A unit that is damaged tells what comes before the damage.
-            let _ = index.add(image, number);
+            if let Err(error) = index.add(image, number) {
+                image.damage.add(&error);
+            }
         }
         for list in [
             &mut index.vtables,

@@ -88,8 +88,9 @@ impl<'a> Skim<'a> {
                 continue;
             }
             let place = usize::try_from(code).unwrap_or(usize::MAX);
-            let Some(Some(plan)) = self.plans.get(place) else {
-                return Err(gimli::Error::InvalidAbbreviationCode(code));
+            let plan = match self.plans.get(place) {
+                Some(Some(plan)) => plan,
+                _ => return Err(unknown(self.unit, code)),
             };
             if (self.wanted)(plan.tag)
                 && let Some(abbreviation) = self.unit.abbreviations.get(code)
@@ -289,6 +290,16 @@ fn leb(bytes: &[u8], at: &mut usize) -> gimli::Result<u64> {
         }
     }
     Err(gimli::Error::BadUnsignedLeb128)
+}
+
+/// Why there is no plan for an abbreviation: there is none of this code, or its entries have a form that nobody knows.
+fn unknown(unit: &Unit, code: u64) -> gimli::Error {
+    let abbreviation = unit.abbreviations.get(code);
+    let mut forms = abbreviation.into_iter().flat_map(Abbreviation::attributes);
+    match forms.find(|form| step(form, unit.encoding()).is_none()) {
+        Some(form) => gimli::Error::UnknownForm(form.form()),
+        None => gimli::Error::InvalidAbbreviationCode(code),
+    }
 }
 
 fn truncated() -> gimli::Error {

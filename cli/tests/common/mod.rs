@@ -88,3 +88,27 @@ pub(crate) fn text(command: &str, binary: &Path, rest: &[&str]) -> String {
 pub(crate) fn json(command: &str, binary: &Path, rest: &[&str]) -> Value {
     serde_json::from_str(&text(command, binary, rest)).expect("it is JSON")
 }
+
+/// Where sections are, from the table that every ELF file has, those of the debug information: names, beginnings and lengths.
+pub(crate) fn sections(bytes: &[u8]) -> Vec<(String, usize, usize)> {
+    let number = |at: usize, size: usize| {
+        let bytes = &bytes[at..at + size];
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    let (table, size) = (number(0x28, 8), number(0x3a, 2));
+    let header = |index: usize| table + index * size;
+    let names = number(header(number(0x3e, 2)) + 0x18, 8);
+    (0..number(0x3c, 2))
+        .map(header)
+        .map(|at| {
+            let name = &bytes[names + number(at, 4)..];
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            let name = String::from_utf8_lossy(name).into_owned();
+            (name, number(at + 0x18, 8), number(at + 0x20, 8))
+        })
+        .filter(|(name, _, length)| name.starts_with(".debug_") && *length > 0)
+        .collect()
+}
