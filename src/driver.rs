@@ -46,7 +46,8 @@ pub(crate) struct Loop {
     since: Cell<u64>,
     /// How long the last waits were, as a moving average in nanoseconds.
     usual_wait: Cell<u64>,
-    parked: Cell<u64>,
+    /// The time that was spent waiting, in nanoseconds.
+    parked: Rc<Cell<u64>>,
 }
 
 impl Loop {
@@ -62,7 +63,7 @@ impl Loop {
             ticks: Cell::new(0),
             since: Cell::new(0),
             usual_wait: Cell::new(LONG_WAIT_NANOS),
-            parked: Cell::new(0),
+            parked: Rc::default(),
         }
     }
 
@@ -74,9 +75,9 @@ impl Loop {
         &self.timers
     }
 
-    /// The time that was spent waiting.
-    pub(crate) fn parked(&self) -> Duration {
-        Duration::from_nanos(self.parked.get())
+    /// The time that was spent waiting, in nanoseconds.
+    pub(crate) fn parked(&self) -> &Rc<Cell<u64>> {
+        &self.parked
     }
 
     /// Whether the ring has wanted an enter for long enough. Called once a tick.

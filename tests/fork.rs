@@ -11,32 +11,8 @@ use camshaft::io::{stdin, stdout};
 use camshaft::time::sleep;
 use common::standard::{Instead, terminal};
 use common::{
-    alone, isolated, os_pipe, pair, panic_of, poll_once, read_exactly, runtime, turn, until,
+    alone, fork, isolated, os_pipe, pair, panic_of, poll_once, read_exactly, runtime, turn, until,
 };
-
-/// Forks, runs the body in the child, and returns the status that the child exits with. The body must not return to the
-/// test harness: the child exits with what it returns, and with 99 if it panics.
-fn fork(body: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: this process has no other thread that could hold a lock, but for the harness's, which sleep.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0);
-    if child == 0 {
-        // A hang ends with SIGALRM.
-        // SAFETY: no memory is passed.
-        unsafe { libc::alarm(20) };
-        let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(99);
-        // SAFETY: the child ends here.
-        unsafe { libc::_exit(code) };
-    }
-    let mut status = 0;
-    // SAFETY: the kernel writes one integer.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert!(
-        libc::WIFEXITED(status),
-        "the child ended by a signal: {status}"
-    );
-    libc::WEXITSTATUS(status)
-}
 
 #[test]
 fn an_inherited_runtime_refuses() {

@@ -200,6 +200,9 @@ impl<F: Future> Job for Named<F> {
 
 /// A task too large for a slot.
 impl<J: Job> Job for Pin<Box<J>> {
+    #[cfg(feature = "inspect")]
+    const IS_BACKGROUND: bool = J::IS_BACKGROUND;
+
     unsafe fn name(this: *const Self) -> Option<String> {
         // SAFETY: the caller's job is alive; a pinned box is a pointer, which a poll does not change.
         let inner = unsafe { this.cast::<*const J>().read() };

@@ -63,6 +63,9 @@ pub(crate) struct Local {
     next_id: Cell<u64>,
     last_id: Cell<u64>,
     pub(crate) tasks: Cell<u64>,
+    /// How many of them serve the runtime and not the program.
+    #[cfg(feature = "inspect")]
+    pub(crate) background: Cell<u64>,
     /// Pops of the ring before this executor.
     pub(crate) popped_before: Cell<usize>,
     pub(crate) wakes_local: Cell<u64>,
@@ -342,6 +345,8 @@ impl Bundle {
             next_id: Cell::new(0),
             last_id: Cell::new(0),
             tasks: Cell::new(0),
+            #[cfg(feature = "inspect")]
+            background: Cell::new(0),
             popped_before: Cell::new(0),
             wakes_local: Cell::new(0),
             wakes_remote: Cell::new(0),

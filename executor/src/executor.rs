@@ -80,6 +80,20 @@ pub struct Stats {
     pub wakes_remote: u64,
 }
 
+impl Stats {
+    pub(crate) fn of(home: Home) -> Self {
+        let tasks = home.tasks.get();
+        #[cfg(feature = "inspect")]
+        let tasks = tasks.saturating_sub(home.background.get());
+        Self {
+            tasks,
+            polls: (home.ring.popped() - home.popped_before.get()) as u64,
+            wakes_local: home.wakes_local.get(),
+            wakes_remote: home.wakes_remote.get(),
+        }
+    }
+}
+
 impl<P: Park> Executor<P> {
     /// Creates an executor that sleeps by means of `park`.
     pub fn new(park: P) -> Self {
@@ -129,12 +143,7 @@ impl<P: Park> Executor<P> {
 
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
-        Stats {
-            tasks: self.home.tasks.get(),
-            polls: (self.home.ring.popped() - self.home.popped_before.get()) as u64,
-            wakes_local: self.home.wakes_local.get(),
-            wakes_remote: self.home.wakes_remote.get(),
-        }
+        Stats::of(self.home)
     }
 
     /// Spawns a task, inside or outside of [`block_on`](Self::block_on). It runs when `block_on` does.

@@ -30,6 +30,9 @@
 //! ```
 #![deny(unsafe_code)]
 
+#[cfg(feature = "inspect")]
+#[allow(unsafe_code, reason = "projects pins")]
+mod background;
 pub mod blocking;
 #[allow(
     unsafe_code,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::bundle::{self, Home};
 use crate::header::{HEADER_BYTES, Header, run, state};
-use crate::{Executor, Id, Park};
+use crate::{Executor, Id, Park, Stats};
 
 /// A task, as it stands in memory.
 ///
@@ -157,6 +157,12 @@ impl<P: Park> Executor<P> {
     }
 }
 
+/// The counters of the executor that the thread is running; none outside of an executor.
+#[must_use]
+pub fn stats() -> Option<Stats> {
+    bundle::current().map(Stats::of)
+}
+
 /// The number that an id displays as.
 #[must_use]
 pub fn number(id: Id) -> u64 {
@@ -195,7 +201,7 @@ fn task(slot: *const Header, running: *const Header) -> Option<Task> {
     if header.state.load(Ordering::Relaxed) != state::LIVE {
         return None;
     }
-    let table = header.vtable.get()?;
+    let table = header.vtable.get().filter(|table| !table.is_background)?;
     let whole = header.is_whole();
     // SAFETY: HOME, LIVE and not ENDING.
     let name = whole.then(|| unsafe { (table.name)(slot) }).flatten();

@@ -31,6 +31,10 @@ const LARGEST_BODY: usize = SIZES[CLASSES - 1] as usize - HEADER_BYTES;
 
 /// A future as the executor keeps it, with the name that it may have.
 pub(crate) trait Job: Future {
+    /// Whether it serves the runtime and not the program.
+    #[cfg(feature = "inspect")]
+    const IS_BACKGROUND: bool = false;
+
     /// The name given by [`Builder::name`](crate::Builder::name).
     ///
     /// # Safety
@@ -52,6 +56,9 @@ pub(crate) struct VTable {
     /// What the body's type is.
     #[cfg(feature = "inspect")]
     pub(crate) kind: fn() -> crate::look::Kind,
+    /// Whether the task serves the runtime and not the program.
+    #[cfg(feature = "inspect")]
+    pub(crate) is_background: bool,
 }
 
 struct TableFor<F>(F);
@@ -64,6 +71,8 @@ impl<F: Job> TableFor<F> {
         name: name::<F>,
         #[cfg(feature = "inspect")]
         kind: crate::look::kind::<F>,
+        #[cfg(feature = "inspect")]
+        is_background: F::IS_BACKGROUND,
     };
 }
 

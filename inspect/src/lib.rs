@@ -28,6 +28,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod attach;
 mod catalog;
 mod containers;
 mod dump;

@@ -38,6 +38,10 @@
 //!
 //! [`Builder::dump_on_signal`](crate::runtime::Builder::dump_on_signal) and
 //! [`Builder::dump_on_panic`](crate::runtime::Builder::dump_on_panic) make a runtime print a dump by itself.
+//! [`Builder::attach`](crate::runtime::Builder::attach) lets the command `camshaft` ask a process that runs, and
+//! [`Builder::page`](crate::runtime::Builder::page) shows the same in a browser.
+
+pub(crate) mod serve;
 
 use std::time::Duration;
 

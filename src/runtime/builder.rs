@@ -1,16 +1,16 @@
 //! The settings of a runtime.
 
-use std::cell::Cell;
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use camshaft_executor::{Executor, blocking};
 use camshaft_io::driver::{Backend, Config, Driver, Rung};
 
-use super::Runtime;
+use super::{Gauges, Runtime};
 use crate::driver::Loop;
 use crate::time::Timers;
 
@@ -63,6 +63,10 @@ pub struct Builder {
     dump_on_panic: bool,
     #[cfg(feature = "inspect")]
     dump_on_signal: bool,
+    #[cfg(feature = "inspect")]
+    attach: bool,
+    #[cfg(feature = "inspect")]
+    page: Option<std::net::SocketAddr>,
 }
 
 impl Builder {
@@ -139,12 +143,37 @@ impl Builder {
         self
     }
 
+    /// Opens a Unix socket through which `camshaft dump --pid` and `camshaft top` can ask what the runtime does.
+    ///
+    /// Only processes of the same user, and of root, get answers. The socket is in `$XDG_RUNTIME_DIR/camshaft`, or in
+    /// `/tmp/camshaft-UID` if there is no such variable, and goes with the runtime. Tasks are looked at as by
+    /// [`inspect::dump`](crate::inspect::dump), by a task of the runtime that is not shown or counted among the program's, and
+    /// keeps nothing from ending. Those who ask often get the same answer for a while: looking takes a tenth of the thread's time
+    /// at most, or half a second's pause after each. [`camshaft_inspect::attach`] says what is spoken.
+    #[cfg(feature = "inspect")]
+    pub fn attach(mut self, attach: bool) -> Self {
+        self.attach = attach;
+        self
+    }
+
+    /// Serves a page that shows what the runtime does, such as at `http://127.0.0.1:7000/`; port 0 takes one that is free, which
+    /// [`Runtime::page`] tells.
+    ///
+    /// The address must be of the loopback interface. Everybody on this machine who can connect to it can look: where there are users
+    /// who must not, take [`attach`](Self::attach). Pages of others can't read it, whatever their names resolve to.
+    #[cfg(feature = "inspect")]
+    pub fn page(mut self, address: std::net::SocketAddr) -> Self {
+        self.page = Some(address);
+        self
+    }
+
     /// Builds the runtime on this thread.
     ///
     /// # Errors
     ///
     /// That the system refuses io_uring, with the reason and what to change; that the descriptors are exhausted; that
-    /// `CAMSHAFT_BACKEND` has no meaning, or asks for a backend that is not there.
+    /// `CAMSHAFT_BACKEND` has no meaning, or asks for a backend that is not there; that the socket or the page that were asked for
+    /// can't be opened, or that the address of the page is not of the loopback interface.
     pub fn build(self) -> io::Result<Runtime> {
         let mut config = Config {
             backend: chosen(self.backend, env::var_os(VARIABLE).as_deref())?,
@@ -162,20 +191,28 @@ impl Builder {
             self.spin,
             self.timer_slack,
         );
-        let runtime = Runtime {
+        let gauges = Rc::new(Gauges::of(&park));
+        #[cfg_attr(
+            not(feature = "inspect"),
+            expect(unused_mut, reason = "nothing is added")
+        )]
+        let mut runtime = Runtime {
             executor: match self.name {
                 Some(name) => Executor::with_name(park, name),
                 None => Executor::new(park),
             },
-            ran: Cell::default(),
-            running: Cell::default(),
+            gauges,
             #[cfg(feature = "inspect")]
             dump_on_panic: self.dump_on_panic,
+            #[cfg(feature = "inspect")]
+            page: None,
         };
         #[cfg(feature = "inspect")]
         if self.dump_on_signal {
             runtime.dump_on(camshaft_io::signal::SignalKind::user_defined1())?;
         }
+        #[cfg(feature = "inspect")]
+        runtime.serve(self.attach, self.page)?;
         Ok(runtime)
     }
 }

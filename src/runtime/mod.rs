@@ -3,15 +3,16 @@
 mod builder;
 mod metrics;
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::time::Instant;
+use std::rc::Rc;
 
 use camshaft_executor::{Executor, JoinHandle};
 
 pub use self::builder::{Builder, Spin};
+pub(crate) use self::metrics::Gauges;
 pub use self::metrics::Metrics;
+use self::metrics::Running;
 pub use camshaft_executor::Handle;
 pub use camshaft_io::driver::{Backend, Report as BackendReport, Rung};
 
@@ -34,11 +35,11 @@ use crate::driver::Loop;
 /// ```
 pub struct Runtime {
     executor: Executor<Loop>,
-    /// The time spent in `block_on` before the current run.
-    ran: Cell<std::time::Duration>,
-    running: Cell<Option<Instant>>,
+    gauges: Rc<Gauges>,
     #[cfg(feature = "inspect")]
     dump_on_panic: bool,
+    #[cfg(feature = "inspect")]
+    page: Option<std::net::SocketAddr>,
 }
 
 impl Runtime {
@@ -53,7 +54,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = self.enter();
-        let _running = Running::new(self);
+        let _running = Running::new(&self.gauges);
         #[cfg(feature = "inspect")]
         let output = (self.executor).block_on_guarded(future, DumpOnPanic::new(self));
         #[cfg(not(feature = "inspect"))]
@@ -84,23 +85,7 @@ impl Runtime {
     /// What the runtime has done so far.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let tasks = self.executor.stats();
-        let ring = self.park().driver().stats();
-        let parked = self.park().parked();
-        let running = self.running.get().map(|since| since.elapsed());
-        Metrics {
-            tasks: tasks.tasks,
-            polls: tasks.polls,
-            wakes_local: tasks.wakes_local,
-            wakes_remote: tasks.wakes_remote,
-            enters: ring.enters,
-            ops_submitted: ring.submitted,
-            ops_completed: ring.completed,
-            ops_cancelled: ring.cancelled,
-            timers_fired: self.park().timers().fired(),
-            busy: (self.ran.get() + running.unwrap_or_default()).saturating_sub(parked),
-            parked,
-        }
+        self.gauges.read(self.executor.stats())
     }
 
     /// What does the I/O; never [`Backend::Auto`].
@@ -127,11 +112,37 @@ impl Runtime {
     #[cfg(feature = "inspect")]
     fn dump_on(&self, kind: camshaft_io::signal::SignalKind) -> std::io::Result<()> {
         let mut signals = camshaft_io::signal::signal(kind)?;
-        self.spawn(async move {
+        self.executor.spawn_background(async move {
             while signals.recv().await.is_some() {
                 crate::inspect::print("a signal asks for a dump", &crate::inspect::dump());
             }
         });
+        Ok(())
+    }
+
+    /// Where the page of [`Builder::page`] is; nothing if the builder was not asked for one.
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn page(&self) -> Option<std::net::SocketAddr> {
+        self.page
+    }
+
+    /// Spawns what answers those who ask from outside.
+    #[cfg(feature = "inspect")]
+    fn serve(&mut self, attach: bool, page: Option<std::net::SocketAddr>) -> std::io::Result<()> {
+        use crate::inspect::serve::{self, Desk};
+
+        let desk = Rc::new(Desk::new(self.executor.name(), Rc::clone(&self.gauges)));
+        if attach {
+            let door = serve::socket()?;
+            (self.executor).spawn_background(serve::by_socket(door, Rc::clone(&desk)));
+        }
+        if let Some(address) = page {
+            let listener = serve::page(address)?;
+            self.page = Some(listener.local_addr()?);
+            self.executor
+                .spawn_background(serve::by_page(listener, desk));
+        }
         Ok(())
     }
 
@@ -200,28 +211,6 @@ impl Drop for DumpOnPanic<'_> {
         // A second panic must not leave this drop: it would abort the process.
         if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(print)) {
             std::mem::forget(panic); // its drop may panic as well
-        }
-    }
-}
-
-/// Counts the time in `block_on`. A nested call, which is about to be refused, counts nothing: it has no runtime here.
-struct Running<'a>(Option<&'a Runtime>);
-
-impl<'a> Running<'a> {
-    fn new(runtime: &'a Runtime) -> Self {
-        if runtime.running.get().is_some() {
-            return Self(None);
-        }
-        runtime.running.set(Some(Instant::now()));
-        Self(Some(runtime))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let Some(runtime) = self.0 else { return };
-        if let Some(since) = runtime.running.take() {
-            runtime.ran.set(runtime.ran.get() + since.elapsed());
         }
     }
 }

@@ -285,6 +285,30 @@ pub fn isolated(test: &str, body: impl FnOnce()) {
     );
 }
 
+/// Forks, runs the body in the child, and returns the status that the child exits with. The body must not return to the
+/// test harness: the child exits with what it returns, and with 99 if it panics.
+pub fn fork(body: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: this process has no other thread that could hold a lock, but for the harness's, which sleep.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        // A hang ends with SIGALRM.
+        // SAFETY: no memory is passed.
+        unsafe { libc::alarm(20) };
+        let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(99);
+        // SAFETY: the child ends here.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = 0;
+    // SAFETY: the kernel writes one integer.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert!(
+        libc::WIFEXITED(status),
+        "the child ended by a signal: {status}"
+    );
+    libc::WEXITSTATUS(status)
+}
+
 /// The message of a panic.
 pub fn panic_of<R>(body: impl FnOnce() -> R) -> String {
     let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) else {

@@ -1,0 +1,110 @@
+//! Answers those who ask from outside what the runtime does: through a socket, and with a page.
+//!
+//! ```text
+//!   camshaft dump, camshaft top ── socket ──┐
+//!                                           ├── crowd ── desk ── look ── inspect::dump, metrics
+//!   a browser ──────────────────── http ────┘    │         └ how often
+//!                                                └ how many, how much
+//! ```
+//!
+//! Both are background tasks of the runtime, on its own ring. Nothing here has a timer: the clock of the runtime may be paused, and
+//! a timer of ours would move it. What bounds a client that hangs is the next one: a [crowd](crowd::attend) has so many places, and whoever
+//! comes when all are taken gets that of who has been there longest.
+
+mod crowd;
+mod desk;
+mod http;
+mod look;
+mod socket;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use camshaft_inspect::attach::{self, Bound};
+use camshaft_io::AsyncWrite;
+use camshaft_io::net::{TcpListener, UnixListener};
+
+use self::desk::Answer;
+pub(crate) use self::desk::Desk;
+
+/// So much of an answer is copied at a time.
+const PIECE: usize = 64 << 10;
+
+/// A socket that listens, with its file.
+pub(crate) struct Door {
+    listener: UnixListener,
+    _file: Bound,
+}
+
+/// Opens the socket.
+pub(crate) fn socket() -> io::Result<Door> {
+    let (listener, file) = attach::own_directory()?.listen()?;
+    let listener = UnixListener::from_std(listener)?;
+    Ok(Door {
+        listener,
+        _file: file,
+    })
+}
+
+/// Opens the port of the page.
+pub(crate) fn page(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        let why = format!(
+            "the page can't be served on {address}: that is no address of the loopback interface, and everybody could read it; take \
+             127.0.0.1 or [::1]"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let listener = std::net::TcpListener::bind(address).map_err(|error| {
+        let why = format!(
+            "the page can't be served on {address}: {error}; port 0 takes one that is free"
+        );
+        io::Error::new(error.kind(), why)
+    })?;
+    TcpListener::from_std(listener)
+}
+
+/// Answers who comes to the socket.
+pub(crate) async fn by_socket(door: Door, desk: Rc<Desk>) {
+    let user = attach::user();
+    crowd::attend(
+        || door.listener.accept(),
+        |(stream, _)| {
+            let desk = Rc::clone(&desk);
+            async move { socket::answer(&stream, user, &desk).await }
+        },
+    )
+    .await;
+}
+
+/// Answers who comes to the port.
+pub(crate) async fn by_page(listener: TcpListener, desk: Rc<Desk>) {
+    crowd::attend(
+        || listener.accept(),
+        |(stream, _)| {
+            let desk = Rc::clone(&desk);
+            async move { http::answer(&stream, &desk).await }
+        },
+    )
+    .await;
+}
+
+/// Writes an answer, of which many readers share the memory.
+async fn write(mut to: impl AsyncWrite, answer: &Answer) -> io::Result<()> {
+    let mut piece = answer.first().as_bytes().to_vec();
+    let mut rest = answer.rest().as_bytes();
+    loop {
+        let room = PIECE.saturating_sub(piece.len()).min(rest.len());
+        let (now, later) = rest.split_at(room);
+        piece.extend_from_slice(now);
+        rest = later;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let (result, buf) = to.write_all(piece).await;
+        result?;
+        piece = buf;
+        piece.clear();
+    }
+}
