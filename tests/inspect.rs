@@ -64,9 +64,8 @@ fn text(node: &Node) -> String {
             .map_or("@nowhere", |(_, mark)| mark);
         text.push_str(mark);
     }
-    if let Some(detail) = &node.detail {
-        text.push_str(": ");
-        text.push_str(detail);
+    if let Some(leaf) = &node.leaf {
+        text.push_str(&format!(": {leaf}"));
     }
     if !node.children.is_empty() {
         let children: Vec<_> = node.children.iter().map(self::text).collect();
@@ -116,7 +115,7 @@ fn each_task_tells_what_it_waits_for() {
         assert_eq!(of(&dump, &joiner).name.as_deref(), Some("joiner"));
         let accepting = tell(&acceptor);
         assert!(
-            accepting.starts_with("accepts@accepts(Op: fd "),
+            accepting.starts_with("accepts@accepts(Op: accept, fd "),
             "{accepting}"
         );
         assert!(
@@ -124,9 +123,12 @@ fn each_task_tells_what_it_waits_for() {
             "{accepting}"
         );
         let reading = text(&of(&dump, &reader).root);
-        assert!(reading.starts_with("reads@reads(Op: fd "), "{reading}");
         assert!(
-            reading.ends_with(&format!(", peer {address})")),
+            reading.starts_with("reads@reads(Op: recv, fd "),
+            "{reading}"
+        );
+        assert!(
+            reading.ends_with(&format!(", peer {address}, 8 bytes)")),
             "{reading}"
         );
         assert_eq!(of(&dump, &unstarted).root.standing, Standing::Unresumed);

@@ -108,6 +108,8 @@ pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
         let tree = |sight: &Sight| Node::limit(sight.type_name, Arc::clone(&limit));
         (sights.iter().map(tree).collect(), vec![missing])
     });
+    let mut trees = trees;
+    name_targets(&sights, &mut trees);
     let tasks = sights.into_iter().zip(trees).map(|(sight, root)| TaskTree {
         id: sight.id,
         name: sight.name,
@@ -117,6 +119,19 @@ pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
     Dump {
         tasks: tasks.collect(),
         missing,
+    }
+}
+
+/// Says of the tasks that are waited for what they are called.
+fn name_targets(sights: &[Sight], trees: &mut [Node]) {
+    let named = |sight: &Sight| Some((sight.id?, sight.name.clone()?));
+    let names: HashMap<_, _> = sights.iter().filter_map(named).collect();
+    let mut left: Vec<&mut Node> = trees.iter_mut().collect();
+    while let Some(node) = left.pop() {
+        if let Some(leaf) = &mut node.leaf {
+            leaf.task_name = leaf.task.and_then(|task| names.get(&task).cloned());
+        }
+        left.extend(node.children.iter_mut());
     }
 }
 

@@ -1,13 +1,20 @@
 //! What a leaf waits for, where that can be read from it.
 //!
-//! The futures of this runtime are known by name: a sleep has its deadline, a join handle the id of its task. Anything that leads
-//! to a descriptor is said to wait on it, and of a descriptor of this process the kernel tells whose it is.
+//! Futures that are known are known by name, as are their fields. Each has a line in a table, with what reads it. One that is not
+//! built as it is known to be is told by its type alone. Anything else of this runtime that leads to a descriptor is said to
+//! wait on it.
 
-use std::net::{SocketAddrV4, SocketAddrV6};
+mod operations;
+#[allow(unsafe_code, reason = "asks about descriptors by number")]
+mod sockets;
+mod view;
+
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use self::view::View;
 use crate::containers::{Nature, Note, first_pointer};
+use crate::leaf::{Cause, Leaf};
 use crate::load::little;
 use crate::tree::Node;
 use crate::types::{Scalar, Shape, TypeKey};
@@ -19,41 +26,79 @@ const LOOKS: u32 = 200;
 /// What lies deeper is not a leaf's own.
 const DEPTH: u32 = 12;
 
-/// A deadline that is farther than this was meant to be never.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 /// How the names of what belongs to the driver begin.
 const DRIVER: &str = "camshaft_io::driver::";
 
 /// How the names of fibers begin.
 pub(crate) const FIBER: &str = "camshaft_stackful::fiber::Fiber<";
 
+/// Reads what a future of a known type waits for.
+type Read = fn(&mut Walker<'_>, &View<'_>) -> Option<Leaf>;
+
+/// The types that are known, by their names without what they are generic over.
+const KNOWN: &[(&str, Read)] = &[
+    ("camshaft::time::sleep::Sleep", timer),
+    ("camshaft_executor::join::JoinHandle", join),
+    (JOIN_SET, join_set),
+    ("camshaft_io::op::Op", operations::operation),
+    ("camshaft_io::signal::Signal", signal),
+];
+
+/// It holds what it waits for.
+const JOIN_SET: &str = "camshaft_executor::join_set::JoinSet";
+
+/// Streams of operations that the kernel repeats, unless they have one in flight of a single completion.
+const FLOWS: &[(&str, &str)] = &[
+    ("camshaft_io::net::incoming::Incoming", "accept"),
+    ("camshaft_io::stream::receive::many::RecvStream", "recv"),
+];
+
+/// What the name of a job on another thread has before the name of the closure that waits for it.
+const JOB: &str = "PollFn<camshaft_io::offload::offload::{async_fn#0}::{closure_env#";
+
 impl Walker<'_> {
+    /// What a future waits for that is known to wait for nothing else.
+    pub(crate) fn known(&mut self, note: &Note, place: Place<'_>) -> Option<Leaf> {
+        let path = note.of.name.split('<').next()?;
+        let (_, read) = KNOWN.iter().find(|(name, _)| *name == path)?;
+        read(self, &View::of(place))
+    }
+
+    /// Whether more is to be told of something than what it waits for: what that is lies in it.
+    pub(crate) fn has_more(&self, note: &Note) -> bool {
+        note.of.name.starts_with(JOIN_SET)
+    }
+
     /// What a leaf waits for; nothing if it is not known.
-    pub(crate) fn detail(&mut self, note: &Note, place: Place<'_>) -> Option<String> {
+    pub(crate) fn leaf(&mut self, note: &Note, place: Place<'_>) -> Option<Leaf> {
         let name = &*note.of.name;
-        if name.starts_with("camshaft::time::sleep::Sleep") {
-            return self.sleep(place);
-        }
-        if name.starts_with("camshaft_executor::join::JoinHandle<") {
-            let id = note.of.member("id")?;
-            let id = number(place.bytes, id.offset, 8)?;
-            return Some(format!("waits for task {id}"));
-        }
         if name.starts_with(FIBER) {
-            return Some(
-                "a fiber, whose calls are on a stack of its own and are not shown".to_owned(),
-            );
-        }
-        if name.starts_with("camshaft_io::") {
-            let mut left = LOOKS;
-            let descriptor = self.descriptor(place, DEPTH, &mut left)?;
-            return Some(match self.own {
-                true => describe(descriptor),
-                false => format!("fd {descriptor}"),
+            return Some(Leaf {
+                note: Some(
+                    "a fiber, whose calls are on a stack of its own and are not shown".into(),
+                ),
+                ..Leaf::new(Cause::Fiber)
             });
         }
-        None
+        if let Some((_, job)) = name.split_once(JOB) {
+            return Some(operations::offloaded(function_of(job)?));
+        }
+        if !name.starts_with("camshaft_io::") {
+            return None;
+        }
+        let path = name.split('<').next()?;
+        if let Some((_, op)) = FLOWS.iter().find(|(stream, _)| *stream == path) {
+            return operations::flow(self, &View::of(place), op);
+        }
+        let mut left = LOOKS;
+        let mut leaf = Leaf {
+            fd: Some(self.descriptor(place, DEPTH, &mut left)?),
+            ..Leaf::new(Cause::Operation)
+        };
+        if self.own {
+            sockets::describe(&mut leaf);
+        }
+        Some(leaf)
     }
 
     /// Appends what a fiber waits for. Its stack has a frame at its upper end, which says where that is.
@@ -90,34 +135,6 @@ impl Walker<'_> {
             self.trait_object(note, data, vtable, true, out);
         }
         Some(())
-    }
-
-    fn sleep(&mut self, place: Place<'_>) -> Option<String> {
-        let deadline = self.catalog.get(place.key)?.member("deadline")?.clone();
-        let (seconds, _) = self.scalar(deadline.of, "tv_sec", DEPTH)?;
-        let (nanos, _) = self.scalar(deadline.of, "tv_nsec", DEPTH)?;
-        let seconds = number(place.bytes, deadline.offset + seconds, 8)?;
-        let nanos = number(place.bytes, deadline.offset + nanos, 4)?;
-        let until = Duration::new(u64::try_from(seconds).ok()?, 0)
-            .checked_add(Duration::from_nanos(u64::try_from(nanos).ok()?))?;
-        Some(match until.checked_sub(self.now) {
-            Some(left) if left > NEVER => "waits for ever".to_owned(),
-            Some(left) => format!("{left:.1?} left"),
-            None => format!("due for {:.1?}", self.now - until),
-        })
-    }
-
-    /// Where a number with a name is in a type, and how large it is.
-    fn scalar(&mut self, key: TypeKey, name: &str, depth: u32) -> Option<(u64, u64)> {
-        let of = self.catalog.get(key)?;
-        let depth = depth.checked_sub(1)?;
-        of.members().iter().find_map(|member| {
-            let (offset, size) = match &*member.name == name {
-                true => (0, self.catalog.get(member.of)?.size),
-                false => self.scalar(member.of, name, depth)?,
-            };
-            Some((member.offset + offset, size))
-        })
     }
 
     /// The first descriptor that a value owns or shares. An operation in flight refers to the driver, whose descriptors are not
@@ -184,133 +201,62 @@ impl Walker<'_> {
     }
 }
 
-/// Whose descriptor it is, as far as the kernel tells.
-fn describe(descriptor: RawFd) -> String {
-    let said = format!("fd {descriptor}");
-    if let Some(peer) = peer(descriptor) {
-        return format!("{said}, {peer}");
-    }
-    match std::fs::read_link(format!("/proc/self/fd/{descriptor}")) {
-        Ok(path) => format!("{said}, {}", path.display()),
-        Err(_) => format!("{said}, which is closed"),
-    }
+/// A sleep has its deadline.
+fn timer(walker: &mut Walker<'_>, sleep: &View<'_>) -> Option<Leaf> {
+    let deadline = walker.get(sleep, "deadline")?;
+    let seconds = walker.count(&deadline, "tv_sec")?;
+    let nanos = walker.count(&deadline, "tv_nsec")?;
+    let deadline = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos))?;
+    Some(Leaf::timer(deadline, walker.now))
 }
 
-/// Who is at the other end of a socket, or else where it is bound.
-///
-/// The number alone is used: closing a copy of a descriptor would release the locks that the process has on its file.
-fn peer(descriptor: RawFd) -> Option<String> {
-    if let Some(peer) = address(descriptor, libc::getpeername) {
-        return Some(format!("peer {peer}"));
-    }
-    let local = address(descriptor, libc::getsockname)?;
-    Some(format!("bound to {local}"))
+/// A join handle has the number of its task. One of a closure, or of a task from afar, shares what it waits for.
+fn join(walker: &mut Walker<'_>, handle: &View<'_>) -> Option<Leaf> {
+    let task = Some(walker.count(handle, "id")?);
+    let shared = walker.get(handle, "repr");
+    let shared = shared.and_then(|repr| walker.which(&repr));
+    let shared = shared.filter(|(name, _)| &**name == "Shared");
+    let place = shared.and_then(|(_, shared)| {
+        let progress = walker.get(&shared, "__0.*.control.*.progress.place")?;
+        Some(walker.which(&progress)?.0)
+    });
+    let blocking = |note: &'static str| Leaf {
+        op: Some("a blocking closure".into()),
+        note: Some(note.into()),
+        ..Leaf::new(Cause::Blocking)
+    };
+    Some(match place.as_deref() {
+        Some("Waiting") => blocking("in the queue"),
+        Some("Started") => blocking("running"),
+        _ => Leaf {
+            task,
+            ..Leaf::new(Cause::Task)
+        },
+    })
 }
 
-type Ask =
-    unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
-
-/// An address of a socket that people can read.
-fn address(descriptor: RawFd, ask: Ask) -> Option<String> {
-    let mut bytes = [0u8; size_of::<libc::sockaddr_storage>()];
-    let mut length = libc::socklen_t::try_from(bytes.len()).ok()?;
-    // SAFETY: the kernel writes no more than `length` bytes. If the descriptor was closed meanwhile, it says so, or speaks of
-    // another with the same number, as it would to anybody.
-    let failed = unsafe { ask(descriptor, bytes.as_mut_ptr().cast(), &raw mut length) };
-    let bytes = bytes.get(..usize::try_from(length).ok()?)?;
-    (failed == 0).then(|| readable(bytes)).flatten()
+/// A set waits for the first of its tasks that ends.
+fn join_set(walker: &mut Walker<'_>, set: &View<'_>) -> Option<Leaf> {
+    let members = walker.count(set, "members.len")?;
+    let tasks = members.checked_sub(walker.count(set, "vacant.len")?)?;
+    Some(Leaf {
+        tasks: Some(tasks),
+        ..Leaf::new(Cause::Task)
+    })
 }
 
-/// What a `sockaddr` says: an address with its port, or a path.
-fn readable(bytes: &[u8]) -> Option<String> {
-    let family = u16::from_ne_bytes(*bytes.first_chunk()?);
-    let port = || Some(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?));
-    match libc::c_int::from(family) {
-        libc::AF_INET => {
-            let ip: [u8; 4] = *bytes.get(4..)?.first_chunk()?;
-            Some(SocketAddrV4::new(ip.into(), port()?).to_string())
-        }
-        libc::AF_INET6 => {
-            let ip: [u8; 16] = *bytes.get(8..)?.first_chunk()?;
-            let scope = u32::from_ne_bytes(*bytes.get(24..)?.first_chunk()?);
-            Some(SocketAddrV6::new(ip.into(), port()?, 0, scope).to_string())
-        }
-        libc::AF_UNIX => {
-            let path = bytes.get(2..)?.split(|byte| *byte == 0).next()?;
-            (!path.is_empty()).then(|| String::from_utf8_lossy(path).into_owned())
-        }
-        _ => None,
-    }
+/// A listener has the number of its signal.
+fn signal(walker: &mut Walker<'_>, listener: &View<'_>) -> Option<Leaf> {
+    let number = walker.count(listener, "kind")?;
+    Some(Leaf {
+        signal: Some(i32::try_from(number).ok()?),
+        ..Leaf::new(Cause::Signal)
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs::File;
-    use std::net::TcpListener;
-    use std::os::fd::AsRawFd as _;
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    /// Whether anybody has the file locked, as somebody with another open file sees it: the kernel tells these apart from the
-    /// process, even within one.
-    fn is_locked(other: &File) -> bool {
-        let mut lock = whole_file();
-        // SAFETY: it reads and writes one `flock`.
-        let asked = unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
-        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
-        libc::c_int::from(lock.l_type) != libc::F_UNLCK
-    }
-
-    fn whole_file() -> libc::flock {
-        // SAFETY: all of its fields are numbers.
-        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-        lock.l_type = libc::F_WRLCK.try_into().expect("it is a small number");
-        lock
-    }
-
-    #[test]
-    fn asking_about_a_descriptor_keeps_the_locks_of_its_file() {
-        let path = std::env::temp_dir().join(format!("camshaft-lock-{}", std::process::id()));
-        let open = || {
-            let mut options = File::options();
-            options.read(true).write(true).create(true).truncate(false);
-            options.open(&path).expect("there is room for a file")
-        };
-        let (file, other) = (open(), open());
-        assert!(!is_locked(&other));
-        let lock = whole_file();
-        // SAFETY: it reads one `flock`.
-        let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
-        assert_eq!(locked, 0, "{}", std::io::Error::last_os_error());
-        assert!(is_locked(&other));
-        let said = describe(file.as_raw_fd());
-        assert!(said.contains("camshaft-lock-"), "{said}");
-        assert!(is_locked(&other));
-        std::fs::remove_file(path).expect("it is there");
-    }
-
-    #[test]
-    fn sockets_tell_where_they_are() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else {
-                continue; // a machine without IPv6
-            };
-            let local = listener.local_addr().expect("it is bound");
-            let said = describe(listener.as_raw_fd());
-            assert!(said.ends_with(&format!(", bound to {local}")), "{said}");
-            let stream = std::net::TcpStream::connect(local).expect("it listens");
-            let said = describe(stream.as_raw_fd());
-            assert!(said.ends_with(&format!(", peer {local}")), "{said}");
-        }
-        let path = std::env::temp_dir().join(format!("camshaft-name-{}", std::process::id()));
-        let listener = UnixListener::bind(&path).expect("the name is free");
-        let said = describe(listener.as_raw_fd());
-        assert!(
-            said.ends_with(&format!(", bound to {}", path.display())),
-            "{said}"
-        );
-        std::fs::remove_file(path).expect("it is there");
-        assert!(describe(-1).ends_with("which is closed"));
-    }
+/// The function of this runtime whose closure it is: `canonicalize` of `0}<…, camshaft_io::fs::path::canonicalize::{async_fn…`.
+fn function_of(job: &str) -> Option<&str> {
+    let (_, job) = job.rsplit_once("camshaft_io::")?;
+    let (path, _) = job.split_once("::{")?;
+    path.rsplit("::").next()
 }

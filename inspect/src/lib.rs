@@ -39,7 +39,7 @@ mod inside;
 #[doc(hidden)]
 pub mod json;
 mod layout;
-#[allow(unsafe_code, reason = "asks about descriptors by number")]
+mod leaf;
 mod leaves;
 mod liveness;
 mod load;
@@ -61,6 +61,7 @@ pub use crate::catalog::{Catalog, Precision, State};
 pub use crate::dump::{Activity, Dump, Sight, TaskTree, dump};
 pub use crate::group::Group;
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
+pub use crate::leaf::{Cause, Leaf};
 pub use crate::memory::{Memory, OwnMemory, Snapshot};
 pub use crate::missing::Missing;
 pub use crate::program::{

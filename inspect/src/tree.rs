@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::Precision;
 use crate::json::{Json, ToJson};
+use crate::leaf::Leaf;
 use crate::types::Site;
 
 /// A future, and below it the futures that it waits for.
@@ -24,8 +25,8 @@ pub struct Node {
     pub precision: Precision,
     /// The member of its owner that it is, if that says something.
     pub via: Option<Arc<str>>,
-    /// What exactly it waits for, if that is known.
-    pub detail: Option<Arc<str>>,
+    /// What exactly it waits for, if it is a leaf of which that is known.
+    pub leaf: Option<Box<Leaf>>,
     /// What is not known of it, and why.
     pub limit: Option<Arc<str>>,
     /// Whether its owner is only known to hold it: it may poll it, or keep it for later.
@@ -76,7 +77,7 @@ impl Node {
             site: None,
             precision: Precision::Exact,
             via: None,
-            detail: None,
+            leaf: None,
             limit: None,
             held: false,
             sure: false,
@@ -88,6 +89,12 @@ impl Node {
         let mut node = Self::new(Standing::Unknown, name.into());
         node.limit = Some(limit.into());
         node
+    }
+
+    /// What exactly it waits for, as text, if it is a leaf of which that is known.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        self.leaf.as_ref().map(ToString::to_string)
     }
 
     /// Whether two trees stand at the same places. What exactly they wait for, such as a time, may differ.
@@ -176,7 +183,7 @@ impl fmt::Debug for Below<'_> {
             .field("site", &node.site)
             .field("precision", &node.precision)
             .field("via", &node.via)
-            .field("detail", &node.detail)
+            .field("leaf", &node.leaf)
             .field("limit", &node.limit)
             .field("held", &node.held);
         if level == LEVELS && !node.children.is_empty() {
@@ -281,10 +288,7 @@ fn below<'a>(group: &[&'a Node]) -> Vec<Vec<&'a Node>> {
 /// What each of a group waits for; of many, some.
 fn details(f: &mut fmt::Formatter<'_>, group: &[&Node]) -> fmt::Result {
     const SHOWN: usize = 3;
-    let mut texts: Vec<&str> = group
-        .iter()
-        .filter_map(|node| node.detail.as_deref())
-        .collect();
+    let mut texts: Vec<String> = group.iter().filter_map(|node| node.detail()).collect();
     texts.dedup();
     if texts.is_empty() {
         return Ok(());
@@ -377,7 +381,7 @@ impl Node {
             site: self.site.clone(),
             precision: self.precision,
             via: self.via.clone(),
-            detail: self.detail.clone(),
+            leaf: self.leaf.clone(),
             limit: self.limit.clone(),
             held: self.held,
             sure: self.sure,
@@ -411,7 +415,8 @@ impl Node {
             &(self.precision == Precision::MacroDefinition),
         );
         json.field("via", &self.via.as_deref());
-        json.field("waits_for", &self.detail.as_deref());
+        json.field("waits_for", &self.detail());
+        json.field("leaf", &self.leaf.as_deref());
         json.field("limit", &self.limit.as_deref());
         json.field("held", &self.held);
     }

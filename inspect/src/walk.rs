@@ -205,17 +205,21 @@ impl<'a> Walker<'a> {
             return;
         }
         self.depth -= 1;
+        let stale = self.stale;
+        self.stale |= self.running;
+        let known = self.known(&note, place);
+        self.stale = stale;
         match &note.nature {
             Nature::Coroutine(states) => {
                 let node = self.coroutine(&note, states, place);
                 out.push(node);
             }
             _ if note.is_hidden() => self.inside(&note, place, out),
-            _ if !note.has_poll() && !place.way.awaited && !note.may_wrap() => {
+            _ if known.is_none() && !note.has_poll() && !place.way.awaited && !note.may_wrap() => {
                 self.inside(&note, place, out);
             }
             _ => {
-                let certain = note.has_poll() || place.way.awaited;
+                let certain = known.is_some() || note.has_poll() || place.way.awaited;
                 let variant = self.variant(&note, place);
                 let mut node = Node::new(Standing::Future(variant), Arc::clone(&note.label));
                 node.site = note.poll.clone();
@@ -224,7 +228,9 @@ impl<'a> Walker<'a> {
                     ..place.way
                 };
                 let first = !std::mem::replace(&mut self.stale, self.running);
-                self.inside(&note, Place { way, ..place }, &mut node.children);
+                if known.is_none() || self.has_more(&note) {
+                    self.inside(&note, Place { way, ..place }, &mut node.children);
+                }
                 if first {
                     self.mark(&mut node.children);
                 }
@@ -237,9 +243,11 @@ impl<'a> Walker<'a> {
                     // What it waits for lies on its stack; one that runs, or has not started, waits for nothing.
                     let _ = self.fiber(&note, place, &mut node.children);
                 }
-                if fiber || node.children.is_empty() {
-                    node.detail = self.detail(&note, place).map(Arc::from);
+                node.leaf = match known {
+                    None if fiber || node.children.is_empty() => self.leaf(&note, place),
+                    known => known,
                 }
+                .map(Box::new);
                 let maybe_done = is_maybe_done(&note.of.name);
                 node.sure = maybe_done;
                 match &mut node.children[..] {

@@ -47,9 +47,9 @@ use std::time::Duration;
 
 use camshaft_executor::look;
 pub use camshaft_inspect::{
-    Activity, Catalog, Doubled, Dump, Group, Held, Layout, Member, Missing, Node, Pointer,
-    Precision, Role, Scalar, Shape, Site, Standing, State, StateLayout, TaskTree, Tree, Type,
-    TypeKey, Variant, Variants, layout_of, layout_of_val,
+    Activity, Catalog, Cause, Doubled, Dump, Group, Held, Layout, Leaf, Member, Missing, Node,
+    Pointer, Precision, Role, Scalar, Shape, Site, Standing, State, StateLayout, TaskTree, Tree,
+    Type, TypeKey, Variant, Variants, layout_of, layout_of_val,
 };
 
 use crate::time::Instant;

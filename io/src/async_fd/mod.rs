@@ -61,7 +61,7 @@ impl<T: AsFd> AsyncFd<T> {
     pub fn with_interest(inner: T, interest: Interest) -> io::Result<Self> {
         check_pollable(inner.as_fd())?;
         Ok(Self {
-            watched: Watched(Rc::new(inner.as_fd().try_clone_to_owned()?)),
+            watched: Watched(Rc::new(Duplicate::of(inner.as_fd())?)),
             interest,
             inner,
         })
@@ -217,7 +217,29 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
 
 /// The duplicate that is waited on. It is closed with its last wait, for a wait that was cancelled is a moment longer in
 /// flight.
-struct Watched(Rc<OwnedFd>);
+struct Watched(Rc<Duplicate>);
+
+/// A duplicate of a descriptor, and the number of that, for those who look at what is waited for.
+struct Duplicate {
+    fd: OwnedFd,
+    #[expect(dead_code, reason = "read by those who look from outside")]
+    original: RawFd,
+}
+
+impl Duplicate {
+    fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self {
+            original: fd.as_raw_fd(),
+            fd: fd.try_clone_to_owned()?,
+        })
+    }
+}
+
+impl AsRawFd for Duplicate {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
 
 impl Drop for Watched {
     fn drop(&mut self) {
