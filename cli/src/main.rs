@@ -1,17 +1,24 @@
-//! The command `camshaft`: what the futures of any Rust program hold, and why they are as large as they are.
+//! The command `camshaft`: what the futures of any Rust program hold, why they are as large as they are, and what those of a
+//! process that runs wait for.
 //!
 //! ```text
 //!   program ── camshaft-inspect ──> Program ──┬── select ── sizes ── words, a table, JSON, a budget
 //!                                   (names)   ├── diff             two programs
 //!                                             └── find ── states   one function (flow: its source)
+//!
+//!   process ── socket ── attach ──> JSON ──┬── dump
+//!                                          └── top
 //! ```
 //!
-//! It needs the debug information of the program and nothing else: no runtime, no annotations, and it never runs the program.
+//! The upper half needs the debug information of the program and nothing else: no runtime, no annotations, and it never runs the
+//! program. The lower half asks a process whose runtime is camshaft's, and lets itself be asked.
 
 #![forbid(unsafe_code)]
 
+mod attach;
 mod describe;
 mod diff;
+mod dump;
 mod find;
 mod flow;
 mod names;
@@ -24,6 +31,7 @@ mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -40,9 +48,9 @@ const OVER_BUDGET: u8 = 1;
 /// As for wrong arguments.
 const FAILED: u8 = 2;
 
-/// Shows the state machines that the compiler makes of `async` code, in any Rust program, whatever its runtime
+/// Shows the state machines that the compiler makes of `async` code, in any Rust program, and what they wait for in a process
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "camshaft", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +64,31 @@ struct Arguments {
 enum Command {
     Sizes(Sizes),
     States(States),
+    Dump(Dump),
+}
+
+/// What all tasks of a process wait for; without a process, which ones can be asked
+///
+/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user.
+#[derive(clap::Args)]
+struct Dump {
+    /// The process
+    #[arg(long)]
+    pid: Option<u32>,
+
+    /// Print JSON: a list with an object for each runtime
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    patience: Patience,
+}
+
+#[derive(clap::Args)]
+struct Patience {
+    /// How long to wait for an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
 }
 
 /// How large each `async` fn, block and closure is, what it holds across each await, and what of that is wasted
@@ -128,6 +161,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Sizes(command) => command.run(page),
         Command::States(command) => command.run(page),
+        Command::Dump(command) => command.run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -182,6 +216,22 @@ impl Sizes {
             terminal::print(&page.text())?;
         }
         Ok(exit)
+    }
+}
+
+impl Dump {
+    fn run(&self) -> Result<ExitCode> {
+        match self.pid {
+            Some(pid) => dump::dump(pid, self.json, self.patience.time())?,
+            None => dump::list(self.json)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Patience {
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.timeout)
     }
 }
 

@@ -1,0 +1,115 @@
+//! A program that is asked: this test again, in a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use camshaft::runtime::Builder;
+use camshaft::{task, time};
+
+/// What the program does.
+const DOES: &str = "CAMSHAFT_TEST_PROGRAM";
+
+/// A process, which ends with this.
+pub(crate) struct Program {
+    child: Child,
+    /// The directory of its user's session, which is the test's own.
+    session: PathBuf,
+}
+
+impl Program {
+    /// Starts it, and waits until it can be asked. The test that is named has to call [`play`].
+    pub(crate) fn start(test: &str, does: &str) -> Self {
+        let session =
+            std::env::temp_dir().join(format!("camshaft-{test}-{}-{does}", std::process::id()));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&session)
+            .expect("it is new");
+        let mut child = Command::new(std::env::current_exe().expect("this is a program"))
+            .args(["--exact", test, "--nocapture"])
+            .env(DOES, does)
+            .env("XDG_RUNTIME_DIR", &session)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it can be started");
+        let lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
+        let ready = lines
+            .map_while(Result::ok)
+            .any(|line| line.ends_with("it is ready"));
+        let program = Self { child, session };
+        assert!(ready, "it has ended");
+        program
+    }
+
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// The command, run by the same user.
+    pub(crate) fn camshaft(&self, words: &[&str]) -> Command {
+        let mut command = crate::common::camshaft();
+        command.args(words).env("XDG_RUNTIME_DIR", &self.session);
+        command
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.session);
+    }
+}
+
+async fn patient(hours: u64) {
+    time::sleep(Duration::from_secs(3600 * hours)).await;
+}
+
+/// Is the program, if this is its process.
+pub(crate) fn play() -> bool {
+    let Some(does) = std::env::var_os(DOES) else {
+        return false;
+    };
+    let ready = || println!("\nit is ready");
+    match does.to_str() {
+        Some("waits") => waits("teller", ready),
+        Some("twice") => {
+            let (one, other) = std::sync::mpsc::channel();
+            std::thread::spawn(move || waits("first", || one.send(()).expect("the other waits")));
+            other.recv().expect("it gets ready");
+            waits("second", ready);
+        }
+        Some("blocks") => {
+            let runtime = Builder::new().attach(true).name("blocked").build();
+            runtime.expect("a runtime can be built").block_on(async {
+                ready();
+                std::thread::sleep(Duration::from_secs(3600));
+            });
+        }
+        Some("refuses") => {
+            ready();
+            camshaft::block_on(patient(1));
+        }
+        other => panic!("{other:?} is nothing to do"),
+    }
+    true
+}
+
+fn waits(name: &str, ready: impl FnOnce()) {
+    let runtime = Builder::new().attach(true).name(name).build();
+    runtime.expect("a runtime can be built").block_on(async {
+        for _ in 0..1000 {
+            camshaft::spawn(patient(2));
+        }
+        task::Builder::new()
+            .name("<b>\x1b[31mred")
+            .spawn(patient(3));
+        task::yield_now().await;
+        ready();
+        patient(1).await;
+    });
+}
