@@ -8,10 +8,18 @@ pub(crate) enum Token<'a> {
     Label(&'a str),
     /// `=>`.
     Arrow,
+    /// `->`.
+    Returns,
+    /// `&&`, or two references.
+    And,
+    /// `||`, or a closure that takes nothing.
+    Or,
+    /// A number, character or text.
+    Literal,
     Sign(char),
 }
 
-/// The tokens of a text with the lines that they stand on. Comments, texts and numbers are left out.
+/// The tokens of a text with the lines that they stand on. Comments are left out.
 pub(crate) fn tokens(text: &str) -> Vec<(Token<'_>, u64)> {
     let mut list = Vec::new();
     let mut rest = text;
@@ -38,20 +46,27 @@ fn token(rest: &str, first: char) -> (Option<Token<'_>>, usize) {
         return quote(rest);
     }
     if let Some(length) = string(rest) {
-        return (None, length);
+        return (Some(Token::Literal), length);
     }
     if first.is_alphabetic() || first == '_' {
         let length = word(rest);
         return (Some(Token::Word(&rest[..length])), length);
     }
     if first.is_ascii_digit() {
-        return (None, word(rest));
+        return (Some(Token::Literal), word(rest));
     }
-    if rest.starts_with("=>") {
-        return (Some(Token::Arrow), 2);
+    for (sign, token) in [
+        ("=>", Token::Arrow),
+        ("->", Token::Returns),
+        ("&&", Token::And),
+        ("||", Token::Or),
+    ] {
+        if rest.starts_with(sign) {
+            return (Some(token), 2);
+        }
     }
-    // So that an arrow, or a comparison, closes nothing.
-    if ["->", ">=", "<=", "==", "!="]
+    // So that a comparison closes nothing.
+    if [">=", "<=", "==", "!="]
         .iter()
         .any(|sign| rest.starts_with(sign))
     {
@@ -95,11 +110,11 @@ fn quote(rest: &str) -> (Option<Token<'_>>, usize) {
         let end = escaped[skipped..]
             .find('\'')
             .map_or(escaped.len(), |end| skipped + end + 1);
-        return (None, 2 + end);
+        return (Some(Token::Literal), 2 + end);
     }
     let length = after.chars().next().map_or(0, char::len_utf8);
     if after[length..].starts_with('\'') {
-        return (None, 2 + length);
+        return (Some(Token::Literal), 2 + length);
     }
     let length = word(after);
     (Some(Token::Label(&after[..length])), 1 + length)
@@ -159,7 +174,31 @@ mod tests {
         assert_eq!(list[0], (Token::Label("outer"), 1));
         assert_eq!(list[5], (Token::Label("outer"), 1));
         assert_eq!(list[7], (Token::Arrow, 2));
-        assert_eq!(list.len(), 8);
+        assert_eq!(list[8], (Token::Returns, 2));
+        assert_eq!(list.len(), 9);
+    }
+
+    #[test]
+    fn operators_are_told_from_their_halves() {
+        let words: Vec<_> = tokens("a && 1 || 'c' | \"d\" & e >= -f")
+            .into_iter()
+            .map(|(token, _)| token)
+            .collect();
+        let (word, sign) = (Token::Word, Token::Sign);
+        let wanted = [
+            word("a"),
+            Token::And,
+            Token::Literal,
+            Token::Or,
+            Token::Literal,
+            sign('|'),
+            Token::Literal,
+            sign('&'),
+            word("e"),
+            sign('-'),
+            word("f"),
+        ];
+        assert_eq!(words, wanted);
     }
 
     #[test]

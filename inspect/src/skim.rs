@@ -88,9 +88,8 @@ impl<'a> Skim<'a> {
                 continue;
             }
             let place = usize::try_from(code).unwrap_or(usize::MAX);
-            let plan = match self.plans.get(place) {
-                Some(Some(plan)) => plan,
-                _ => return Err(unknown(self.unit, code)),
+            let Some(Some(plan)) = self.plans.get(place) else {
+                return Err(unknown(self.unit, code));
             };
             if (self.wanted)(plan.tag)
                 && let Some(abbreviation) = self.unit.abbreviations.get(code)

@@ -2,24 +2,43 @@
 
 use std::collections::BTreeSet;
 
-use super::{Edge, Node, Tokens, is_macro};
+use super::macros::{self, Macro};
+use super::{Edge, Flow, Node, Tokens, is_macro};
 use crate::tokens::Token;
 
 type Last = BTreeSet<Node>;
 
-struct Loop<'a> {
+/// What may have been the last state after a condition, if it holds and if it does not.
+struct Condition {
+    yes: Last,
+    no: Last,
+}
+
+impl Condition {
+    fn either(mut self) -> Last {
+        self.yes.append(&mut self.no);
+        self.yes
+    }
+}
+
+/// A loop, or a block with a label, that can be left from inside.
+struct Frame<'a> {
     label: Option<&'a str>,
+    /// Whether a `break` without a label may mean it.
+    is_loop: bool,
     breaks: Last,
     continues: Last,
 }
 
 pub(super) struct Walk<'a, 't> {
-    tokens: &'t Tokens<'a>,
+    pub(super) tokens: &'t Tokens<'a>,
     /// The token of each await.
     points: Vec<usize>,
-    at: usize,
+    pub(super) at: usize,
     edges: BTreeSet<Edge>,
-    loops: Vec<Loop<'a>>,
+    frames: Vec<Frame<'a>>,
+    /// Macros of which it is not known what they do.
+    macros: BTreeSet<&'a str>,
     /// Whether something was met that this does not understand.
     lost: bool,
     depth: usize,
@@ -31,13 +50,14 @@ impl<'a, 't> Walk<'a, 't> {
         tokens: &'t Tokens<'a>,
         start: usize,
         points: Vec<usize>,
-    ) -> Option<BTreeSet<Edge>> {
+    ) -> Option<Flow> {
         let mut walk = Self {
             tokens,
             points,
             at: start,
             edges: BTreeSet::new(),
-            loops: Vec::new(),
+            frames: Vec::new(),
+            macros: BTreeSet::new(),
             lost: false,
             depth: 0,
         };
@@ -47,21 +67,24 @@ impl<'a, 't> Walk<'a, 't> {
             _ => walk.expression(first), // a closure without a block
         };
         walk.ends(&last);
-        (!walk.lost).then_some(walk.edges)
+        (!walk.lost).then(|| Flow {
+            edges: walk.edges.into_iter().collect(),
+            macros: walk.macros.into_iter().map(str::to_owned).collect(),
+        })
     }
 
-    fn peek(&self) -> Option<Token<'a>> {
+    pub(super) fn peek(&self) -> Option<Token<'a>> {
         self.tokens.get(self.at).map(|token| token.0)
     }
 
-    fn sign(&self) -> Option<char> {
+    pub(super) fn sign(&self) -> Option<char> {
         match self.peek()? {
             Token::Sign(sign) => Some(sign),
             _ => None,
         }
     }
 
-    fn word(&self) -> Option<&'a str> {
+    pub(super) fn word(&self) -> Option<&'a str> {
         match self.peek()? {
             Token::Word(word) => Some(word),
             _ => None,
@@ -75,8 +98,12 @@ impl<'a, 't> Walk<'a, 't> {
         }
     }
 
-    fn suspend(&mut self, last: &mut Last) {
-        let at = self.at;
+    fn is_point(&self, at: usize) -> bool {
+        self.points.contains(&at)
+    }
+
+    /// Goes on from what may have been the last state to the await at a token, if there is one.
+    fn suspend(&mut self, at: usize, last: &mut Last) {
         if let Some(number) = self.points.iter().position(|point| *point == at) {
             let node = Node::Await(number);
             self.edges.extend(last.iter().map(|from| (*from, node)));
@@ -96,48 +123,77 @@ impl<'a, 't> Walk<'a, 't> {
         self.at += 1;
         let last = self.run(last, |_| false);
         self.at += 1;
-        last
+        last.either()
     }
 
     /// Up to what ends an expression.
     fn expression(&mut self, last: Last) -> Last {
         self.run(last, |token| matches!(token, Token::Sign(',' | ';')))
+            .either()
     }
 
     /// Up to the block that a head such as that of a loop is followed by.
-    fn head(&mut self, last: Last) -> Last {
+    fn head(&mut self, mut last: Last) -> Condition {
+        if self.sign() == Some('{') {
+            last = self.block(last); // it begins with a block of its own
+        }
         self.run(last, |token| token == Token::Sign('{'))
     }
 
     /// Up to a token that stops it, or to the bracket that closes what is around.
-    fn run(&mut self, mut last: Last, stop: fn(Token<'a>) -> bool) -> Last {
+    fn run(&mut self, mut last: Last, stop: fn(Token<'a>) -> bool) -> Condition {
         self.depth += 1;
         if self.depth > 100 {
             self.lost = true;
         }
+        // `&&` binds closer than `||`: what has made alternatives true, and what has made the present one false.
+        let (mut yes, mut no) = (Last::new(), Last::new());
         while !self.lost {
             match self.peek() {
                 None | Some(Token::Sign('}' | ')' | ']')) => break,
                 Some(token) if stop(token) => break,
+                Some(Token::Sign('|') | Token::Or) if self.begins_operand() => self.skip_closure(),
+                Some(Token::And) if !self.begins_operand() => {
+                    self.at += 1;
+                    no.extend(&last);
+                }
+                Some(Token::Or) => {
+                    self.at += 1;
+                    yes.extend(&last);
+                    last.append(&mut no);
+                }
+                Some(Token::Sign(',' | ';')) => {
+                    self.at += 1;
+                    last.append(&mut yes);
+                    last.append(&mut no);
+                }
+                Some(Token::Word("else")) => {
+                    last.append(&mut yes);
+                    last.append(&mut no);
+                    last = self.keyword("else", last);
+                }
                 Some(Token::Word(word)) => last = self.keyword(word, last),
                 Some(Token::Sign('{' | '(' | '[')) => last = self.block(last),
                 Some(Token::Sign('?')) => {
                     self.at += 1;
                     self.ends(&last);
                 }
+                Some(Token::Sign(':')) => self.path(),
                 Some(Token::Label(label)) => last = self.labelled(label, last),
                 Some(_) => self.at += 1,
             }
         }
         self.depth -= 1;
-        last
+        yes.extend(&last);
+        no.extend(&last);
+        Condition { yes, no }
     }
 
     fn keyword(&mut self, word: &'a str, mut last: Last) -> Last {
-        self.suspend(&mut last);
         if is_macro(self.tokens, self.at) {
             return self.invocation(word, last);
         }
+        self.suspend(self.at, &mut last);
         self.at += 1;
         match word {
             "loop" | "while" => self.repeat(word, None, last),
@@ -150,8 +206,8 @@ impl<'a, 't> Walk<'a, 't> {
                 other
             }
             "match" => {
-                let last = self.head(last);
-                self.arms(&last)
+                let last = self.head(last).either();
+                self.arms(last)
             }
             "return" => {
                 let last = self.expression(last);
@@ -159,20 +215,26 @@ impl<'a, 't> Walk<'a, 't> {
                 Last::new()
             }
             "break" | "continue" => self.jump(word == "break", last),
-            // What another state machine or function does is its own.
+            // In a head, where another bracket would end it.
+            "unsafe" if self.sign() == Some('{') => self.block(last),
+            // What another state machine, function or item does is its own.
             "async" => {
-                self.skip_other();
+                self.skip_async();
                 last
             }
             "fn" if self.sign() != Some('(') => {
-                self.skip_other();
+                self.skip_item();
+                last
+            }
+            "impl" | "trait" | "mod" | "struct" | "enum" | "macro_rules" => {
+                self.skip_item();
                 last
             }
             _ => last,
         }
     }
 
-    /// A label before a loop.
+    /// A label before a loop or a block.
     fn labelled(&mut self, label: &'a str, last: Last) -> Last {
         self.at += 1;
         if self.sign() != Some(':') {
@@ -184,17 +246,32 @@ impl<'a, 't> Walk<'a, 't> {
                 self.at += 1;
                 self.repeat(word, Some(label), last)
             }
-            _ => {
-                self.lost |= self.sign() == Some('{'); // a block that can be left
-                last
+            None if self.sign() == Some('{') => {
+                let (mut left, frame) = self.framed(Some(label), false, last);
+                left.extend(frame.breaks);
+                left
             }
+            _ => last, // a bound
         }
+    }
+
+    /// A block that can be left from inside.
+    fn framed(&mut self, label: Option<&'a str>, is_loop: bool, last: Last) -> (Last, Frame<'a>) {
+        let frame = |label| Frame {
+            label,
+            is_loop,
+            breaks: Last::new(),
+            continues: Last::new(),
+        };
+        self.frames.push(frame(label));
+        let left = self.block(last);
+        (left, self.frames.pop().unwrap_or_else(|| frame(None)))
     }
 
     fn repeat(&mut self, word: &str, label: Option<&'a str>, last: Last) -> Last {
         // What a `for` loop runs over is evaluated once, the condition of a `while` loop each time.
         let mut before = match word {
-            "for" => self.head(last),
+            "for" => self.head(last).either(),
             _ => last,
         };
         let begin = self.at;
@@ -202,19 +279,15 @@ impl<'a, 't> Walk<'a, 't> {
         // What holds after one round holds after any number of them, so the second says everything.
         for _ in 0..2 {
             self.at = begin;
-            let entered = self.head(before.clone());
-            if word != "loop" {
-                after.extend(&entered);
-            }
-            self.loops.push(Loop {
-                label,
-                breaks: Last::new(),
-                continues: Last::new(),
-            });
-            let round = self.block(entered);
-            let Some(frame) = self.loops.pop() else {
-                break;
+            let entered = match word {
+                "while" => {
+                    let condition = self.head(before.clone());
+                    after.extend(condition.no);
+                    condition.yes
+                }
+                _ => before.clone(),
             };
+            let (round, frame) = self.framed(label, true, entered);
             after.extend(&frame.breaks);
             before.extend(round.iter().chain(&frame.continues));
         }
@@ -225,55 +298,67 @@ impl<'a, 't> Walk<'a, 't> {
     }
 
     fn branch(&mut self, last: Last) -> Last {
-        let entered = self.head(last);
-        let mut after = self.block(entered.clone());
+        let condition = self.head(last);
+        let mut after = self.block(condition.yes);
         if self.word() != Some("else") {
-            after.extend(entered);
+            after.extend(condition.no);
             return after;
         }
         self.at += 1;
         let other = match self.word() {
             Some("if") => {
                 self.at += 1;
-                self.branch(entered)
+                self.branch(condition.no)
             }
-            _ => self.block(entered),
+            _ => self.block(condition.no),
         };
         after.extend(other);
         after
     }
 
     /// The arms between brackets: after each, what any of them leaves.
-    fn arms(&mut self, last: &Last) -> Last {
+    fn arms(&mut self, mut last: Last) -> Last {
         self.at += 1;
         let mut after = Last::new();
         loop {
-            while !matches!(
-                self.peek(),
-                None | Some(Token::Arrow | Token::Sign('}' | ')' | ']'))
-            ) {
-                self.skip_one(); // a pattern
+            let mut entered = last.clone();
+            loop {
+                match self.peek() {
+                    None | Some(Token::Arrow | Token::Sign('}' | ')' | ']')) => break,
+                    Some(Token::Word("if")) => {
+                        self.at += 1;
+                        let guard = self.run(last.clone(), |token| token == Token::Arrow);
+                        // The arms that follow are tried if it does not hold.
+                        last.extend(guard.no);
+                        entered = guard.yes;
+                    }
+                    _ => self.skip_one(), // a pattern
+                }
             }
             if self.lost || self.peek() != Some(Token::Arrow) {
                 break;
             }
             self.at += 1;
-            let left = match self.sign() {
-                Some('{') => {
-                    let left = self.block(last.clone());
-                    // What follows a block, such as `.await` of it, belongs to the arm.
-                    if matches!(self.sign(), Some('.' | '?')) {
-                        self.expression(left)
-                    } else {
-                        left
-                    }
-                }
-                _ => self.expression(last.clone()),
-            };
-            after.extend(left);
+            after.extend(self.arm(entered));
         }
         self.at += 1;
         after
+    }
+
+    fn arm(&mut self, last: Last) -> Last {
+        let left = match (self.peek(), self.sign()) {
+            (_, Some('{')) => self.block(last),
+            (
+                Some(Token::Word(word @ ("if" | "match" | "loop" | "while" | "for" | "unsafe"))),
+                _,
+            ) => self.keyword(word, last),
+            _ => return self.expression(last),
+        };
+        // What follows a block, such as `.await` of it, belongs to the arm.
+        match self.sign() {
+            Some('.' | '?') => self.expression(left),
+            _ => left,
+        }
     }
 
     fn jump(&mut self, out: bool, last: Last) -> Last {
@@ -282,8 +367,11 @@ impl<'a, 't> Walk<'a, 't> {
             self.at += 1;
         }
         let last = self.expression(last);
-        let mut frames = self.loops.iter_mut().rev();
-        match frames.find(|frame| label.is_none() || frame.label == label) {
+        let meant = |frame: &&mut Frame<'_>| match label {
+            Some(_) => frame.label == label,
+            None => frame.is_loop,
+        };
+        match self.frames.iter_mut().rev().find(meant) {
             Some(frame) if out => frame.breaks.extend(last),
             Some(frame) => frame.continues.extend(last),
             None => self.lost = true,
@@ -291,7 +379,8 @@ impl<'a, 't> Walk<'a, 't> {
         Last::new()
     }
 
-    fn invocation(&mut self, name: &str, last: Last) -> Last {
+    fn invocation(&mut self, name: &'a str, mut last: Last) -> Last {
+        let point = self.at;
         self.at += 2;
         let begin = self.at;
         // Alternatives, as `select!` has, or one expression behind the other.
@@ -301,46 +390,30 @@ impl<'a, 't> Walk<'a, 't> {
             arms |= self.peek() == Some(Token::Arrow);
             self.skip_one();
         }
+        let inside = begin..self.at.min(self.tokens.len());
         self.at = begin;
-        let last = if arms {
-            self.arms(&last)
-        } else {
-            self.block(last)
-        };
-        match name {
-            "panic" | "unreachable" | "todo" | "unimplemented" => Last::new(),
-            _ => last,
+        let kind = macros::kind(name);
+        let matters = self.is_point(point) || macros::matters(&self.tokens[inside]);
+        if kind == Macro::Unknown && matters {
+            self.macros.insert(name);
         }
-    }
-
-    /// A token, or everything between brackets.
-    fn skip_one(&mut self) {
-        let mut depth = 0usize;
-        loop {
-            match self.sign() {
-                Some('{' | '(' | '[') => depth += 1,
-                Some('}' | ')' | ']') => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 || self.peek().is_none() {
-                return;
-            }
+        if arms {
+            self.suspend(point, &mut last);
+            return self.arms(last);
         }
-    }
-
-    /// An inner function, or an `async` block or closure: to the end of its body.
-    fn skip_other(&mut self) {
-        let mut bars = 0;
-        loop {
-            match self.peek() {
-                Some(Token::Sign('{')) => return self.skip_one(),
-                Some(Token::Sign('|')) => bars += 1,
-                None | Some(Token::Sign(';' | ',' | '}' | ')' | ']')) if bars != 1 => return,
-                None => return,
-                Some(_) => {}
+        last = self.block(last);
+        self.suspend(point, &mut last);
+        match kind {
+            Macro::Panics => Last::new(),
+            Macro::Returns => {
+                self.ends(&last);
+                Last::new()
             }
-            self.skip_one();
+            Macro::MayReturn => {
+                self.ends(&last);
+                last
+            }
+            Macro::Evaluates | Macro::Unknown => last,
         }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn dot(diagram: &Diagram<'_>) -> String {
         text,
         "    label=\"{}\\n{}\";",
         quoted(&title),
-        quoted(diagram.note())
+        quoted(&diagram.note())
     );
     text.push_str("    labelloc=t;\n    fontname=\"sans-serif\";\n    fontsize=11;\n");
     text.push_str("    node [shape=plain, fontname=\"sans-serif\", fontsize=11];\n");

@@ -30,6 +30,8 @@ pub(crate) struct Diagram<'a> {
     pub(crate) edges: Vec<Edge>,
     /// Whether the transitions were read from the source, or are only the order of the awaits.
     pub(crate) from_source: bool,
+    /// Macros in the source of which it is not known what they do.
+    pub(crate) macros: Vec<String>,
 }
 
 /// A state.
@@ -97,14 +99,14 @@ impl<'a> Diagram<'a> {
             .zip(home)
             .and_then(|((text, lines), home)| flow::flow(text, home.line, &lines));
         let from_source = found.is_some();
-        let edges = found.unwrap_or_else(|| flow::in_order(waits.len()));
+        let found = found.unwrap_or_else(|| flow::in_order(waits.len()));
         let index = |node| match node {
             Node::Start => position(&states, 0),
             Node::End => position(&states, 1),
             Node::Await(number) => waits.get(number).copied(),
         };
+        let edges = found.edges.into_iter();
         let edges = edges
-            .into_iter()
             .filter_map(|(from, to)| Some(edge(&states, index(from)?, index(to)?)))
             .collect();
         Self {
@@ -112,17 +114,26 @@ impl<'a> Diagram<'a> {
             states,
             edges,
             from_source,
+            macros: found.macros,
         }
     }
 
     /// Says what the arrows are, in one sentence.
-    pub(crate) fn note(&self) -> &'static str {
-        if self.from_source {
+    pub(crate) fn note(&self) -> String {
+        let note = if self.from_source {
             "The source allows these ways between states. A panic leads from any of them to panicked."
         } else {
             "The ways between states are only the order of the awaits: the source is not there, has changed since, or \
              hides awaits in macros."
+        };
+        if self.macros.is_empty() {
+            return note.to_owned();
         }
+        let macros: Vec<_> = self.macros.iter().map(|name| format!("{name}!")).collect();
+        let macros = macros.join(", ");
+        format!(
+            "{note} What {macros} makes of the awaits in it is not known: it is taken to do each once, in their order."
+        )
     }
 
     pub(crate) fn edges_from(&self, from: usize) -> impl Iterator<Item = &Edge> {
@@ -143,6 +154,7 @@ impl<'a> Diagram<'a> {
         };
         value["transitions"] = self.edges.iter().map(edge).collect();
         value["transitions_from_source"] = json!(self.from_source);
+        value["transitions_unsure_of_macros"] = json!(self.macros);
         Ok(value)
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn text(page: &mut Page, diagram: &Diagram<'_>) {
         }
         page.gap();
     }
-    for line in wrap(diagram.note(), 96) {
+    for line in wrap(&diagram.note(), 96) {
         page.line(&[Piece(Weight::Dim, &line)], &[]);
     }
 }
