@@ -18,6 +18,8 @@ use camshaft_executor::{Idle, Park, Unpark};
 use camshaft_io::driver::{Driver, Unparker};
 
 use crate::runtime::Spin;
+#[cfg(feature = "inspect")]
+use crate::runtime::Standstill;
 use crate::time::Timers;
 
 /// What is queued is submitted after this many ticks of the executor at the latest (64 polls each)…
@@ -37,6 +39,8 @@ pub(crate) struct Loop {
     driver: Driver,
     timers: Rc<Timers>,
     spin: Spin,
+    #[cfg(feature = "inspect")]
+    standstill: Option<Standstill>,
     /// How late timers may be, in nanoseconds.
     slack: u64,
     /// Ticks since the ring began to want an enter.
@@ -59,12 +63,21 @@ impl Loop {
             driver,
             timers,
             spin,
+            #[cfg(feature = "inspect")]
+            standstill: None,
             slack: u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX),
             ticks: Cell::new(0),
             since: Cell::new(0),
             usual_wait: Cell::new(LONG_WAIT_NANOS),
             parked: Rc::default(),
         }
+    }
+
+    /// Has a dump printed when nothing can run any more.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn watch_for_standstill(&mut self, runtime: Option<&str>) {
+        self.driver.watch_work();
+        self.standstill = Some(Standstill::of(runtime));
     }
 
     pub(crate) fn driver(&self) -> &Driver {
@@ -91,12 +104,23 @@ impl Loop {
         ticks >= TICKS_TO_SUBMIT || now - self.since.get() >= NANOS_TO_SUBMIT
     }
 
-    /// Waits in the kernel until something happens, at most until `deadline`.
+    /// How long to wait before a standstill is looked for again, if one is looked for and this may be one.
     #[inline(always)]
-    fn wait(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>) {
+    fn patience(&self, idle: &Idle<'_>, is_timed: bool) -> Option<Duration> {
+        #[cfg(feature = "inspect")]
+        if let Some(standstill) = &self.standstill {
+            return standstill.look(idle, is_timed, &self.driver);
+        }
+        let _ = (idle, is_timed);
+        None
+    }
+
+    /// Waits in the kernel until something happens, at most until `deadline`, or for as long as there is `patience`.
+    #[inline(always)]
+    fn wait(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>, patience: Option<Duration>) {
         let until_deadline =
             deadline.map(|at| Duration::from_nanos(at.saturating_add(self.slack) - now));
-        let limit = sooner(until_deadline, idle.limit());
+        let limit = sooner(sooner(until_deadline, idle.limit()), patience);
         #[cfg(feature = "stackful")]
         let limit = sooner(limit, camshaft_stackful::quiet());
         let waited = if idle.announce() {
@@ -109,13 +133,19 @@ impl Loop {
 
     /// Submits, and then looks for events in user space for a while. Returns whether there was one.
     #[inline(always)]
-    fn spin(&self, idle: &Idle<'_>, now: u64, deadline: Option<u64>) -> bool {
+    fn spin(
+        &self,
+        idle: &Idle<'_>,
+        now: u64,
+        deadline: Option<u64>,
+        patience: Option<Duration>,
+    ) -> bool {
         let longest = match self.spin {
             Spin::Off => return false,
             Spin::Adaptive if self.usual_wait.get() > SPIN_NANOS => return false,
             Spin::Adaptive => SPIN_NANOS,
             // Memory is to be given back, which the executor does when the park returns.
-            Spin::Always => idle.limit().map_or(u64::MAX, |limit| {
+            Spin::Always => sooner(idle.limit(), patience).map_or(u64::MAX, |limit| {
                 u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
             }),
         };
@@ -166,8 +196,9 @@ impl Loop {
         let works = idle.blocking_in_flight() > 0 || self.driver.is_working();
         let quiet = !works && !idle.has_remote() && !self.driver.is_ready();
         if !quiet || !self.timers.skip() {
+            let patience = self.patience(idle, !quiet);
             // The end of work whose future is gone, or was woken a moment before the count went down, wakes nobody.
-            self.wait(idle, 0, works.then_some(LOOK_AGAIN_NANOS));
+            self.wait(idle, 0, works.then_some(LOOK_AGAIN_NANOS), patience);
             self.driver.deliver();
         }
     }
@@ -204,10 +235,11 @@ impl Park for Loop {
         }
         let before = self.timers.now();
         let deadline = self.timers.next_deadline();
+        let patience = self.patience(idle, deadline.is_some());
         if deadline.is_some_and(|at| at <= before) {
             expect_ring(self.driver.turn());
-        } else if !self.spin(idle, before, deadline) {
-            self.wait(idle, before, deadline);
+        } else if !self.spin(idle, before, deadline, patience) {
+            self.wait(idle, before, deadline, patience);
         }
         let after = self.timers.now();
         self.ticks.set(0);

@@ -12,7 +12,7 @@ use crate::{Executor, Park};
 /// A task of the runtime itself.
 pub(crate) struct Background<F> {
     future: F,
-    _counted: Counted,
+    counted: Counted,
 }
 
 /// One of the tasks that are not the program's, until it is dropped.
@@ -39,6 +39,7 @@ impl<F: Future> Future for Background<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        add(&self.counted.0.background_turns, 1);
         // SAFETY: structural pinning of `future`: it is never moved out of a pinned `Background`, which has no `Drop`.
         unsafe { self.map_unchecked_mut(|task| &mut task.future) }.poll(cx)
     }
@@ -66,12 +67,6 @@ impl<P: Park> Executor<P> {
     {
         let home = self.home();
         let counted = Counted::new(home);
-        JoinHandle::spawn(
-            home,
-            Background {
-                future,
-                _counted: counted,
-            },
-        )
+        JoinHandle::spawn(home, Background { future, counted })
     }
 }

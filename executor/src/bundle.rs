@@ -66,6 +66,9 @@ pub(crate) struct Local {
     /// How many of them serve the runtime and not the program.
     #[cfg(feature = "inspect")]
     pub(crate) background: Cell<u64>,
+    /// Turns that those have had.
+    #[cfg(feature = "inspect")]
+    pub(crate) background_turns: Cell<u64>,
     /// Pops of the ring before this executor.
     pub(crate) popped_before: Cell<usize>,
     pub(crate) wakes_local: Cell<u64>,
@@ -347,6 +350,8 @@ impl Bundle {
             tasks: Cell::new(0),
             #[cfg(feature = "inspect")]
             background: Cell::new(0),
+            #[cfg(feature = "inspect")]
+            background_turns: Cell::new(0),
             popped_before: Cell::new(0),
             wakes_local: Cell::new(0),
             wakes_remote: Cell::new(0),

@@ -98,6 +98,17 @@ impl Idle<'_> {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl Idle<'_> {
+    /// A number that changes whenever a task of the program has had a turn, or its root future. Those of the
+    /// [background](crate::Executor::spawn_background) do not count.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        let turns = self.home.ring.popped() as u64;
+        turns.wrapping_sub(self.home.background_turns.get())
+    }
+}
+
 impl fmt::Debug for Idle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Idle")

@@ -31,6 +31,7 @@
 pub mod attach;
 mod catalog;
 mod containers;
+mod cycles;
 mod dump;
 mod group;
 #[allow(unsafe_code, reason = "maps files")]

@@ -36,8 +36,9 @@
 //! It needs `debug = "full"` in the profile, which `dev` has and `release` has not. Without it, the dump says so, and has the
 //! names of the types. The first dump reads the debug information, which takes some 20 ms for a program of 17 MB.
 //!
-//! [`Builder::dump_on_signal`](crate::runtime::Builder::dump_on_signal) and
-//! [`Builder::dump_on_panic`](crate::runtime::Builder::dump_on_panic) make a runtime print a dump by itself.
+//! [`Builder::dump_on_signal`](crate::runtime::Builder::dump_on_signal),
+//! [`Builder::dump_on_panic`](crate::runtime::Builder::dump_on_panic) and
+//! [`Builder::dump_on_deadlock`](crate::runtime::Builder::dump_on_deadlock) make a runtime print a dump by itself.
 //! [`Builder::attach`](crate::runtime::Builder::attach) lets the command `camshaft` ask a process that runs, and
 //! [`Builder::page`](crate::runtime::Builder::page) shows the same in a browser.
 

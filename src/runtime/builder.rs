@@ -64,6 +64,8 @@ pub struct Builder {
     #[cfg(feature = "inspect")]
     dump_on_signal: bool,
     #[cfg(feature = "inspect")]
+    dump_on_deadlock: bool,
+    #[cfg(feature = "inspect")]
     attach: bool,
     #[cfg(feature = "inspect")]
     page: Option<std::net::SocketAddr>,
@@ -133,6 +135,21 @@ impl Builder {
         self
     }
 
+    /// Prints what all tasks wait for to standard error when nothing can run any more, and goes on waiting.
+    ///
+    /// That is so when a run waits, and no task is ready, no timer is armed, no operation is in flight, and no closure of
+    /// `spawn_blocking` runs. Then only another thread can wake a task, which may have a waker, a [`Handle`](super::Handle) or a
+    /// sender of a channel; the runtime cannot know. So it waits for one more second, and prints only if nobody woke any. It is
+    /// printed once, and again only when a task has run in between.
+    ///
+    /// Tasks that wait for each other's end are named. What the runtime does for itself, such as waiting for `SIGUSR1`, counts
+    /// for nothing. Each operation costs a little more with this, and each wait.
+    #[cfg(feature = "inspect")]
+    pub fn dump_on_deadlock(mut self, dump: bool) -> Self {
+        self.dump_on_deadlock = dump;
+        self
+    }
+
     /// Prints what all tasks wait for to standard error whenever the process gets the signal `SIGUSR1`.
     ///
     /// A task of the runtime waits for the signal, so the dump is made when it has its turn, inside of
@@ -185,12 +202,20 @@ impl Builder {
             config.entries = entries;
         }
         let driver = Driver::new(&config)?;
-        let park = Loop::new(
+        #[cfg_attr(
+            not(feature = "inspect"),
+            expect(unused_mut, reason = "nothing is watched")
+        )]
+        let mut park = Loop::new(
             driver,
             Timers::new(self.paused_clock),
             self.spin,
             self.timer_slack,
         );
+        #[cfg(feature = "inspect")]
+        if self.dump_on_deadlock {
+            park.watch_for_standstill(self.name.as_deref());
+        }
         let gauges = Rc::new(Gauges::of(&park));
         #[cfg_attr(
             not(feature = "inspect"),

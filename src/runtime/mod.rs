@@ -2,6 +2,8 @@
 
 mod builder;
 mod metrics;
+#[cfg(feature = "inspect")]
+mod standstill;
 
 use std::fmt;
 use std::future::Future;
@@ -13,6 +15,8 @@ pub use self::builder::{Builder, Spin};
 pub(crate) use self::metrics::Gauges;
 pub use self::metrics::Metrics;
 use self::metrics::Running;
+#[cfg(feature = "inspect")]
+pub(crate) use self::standstill::Standstill;
 pub use camshaft_executor::Handle;
 pub use camshaft_io::driver::{Backend, Report as BackendReport, Rung};
 
@@ -112,12 +116,22 @@ impl Runtime {
     #[cfg(feature = "inspect")]
     fn dump_on(&self, kind: camshaft_io::signal::SignalKind) -> std::io::Result<()> {
         let mut signals = camshaft_io::signal::signal(kind)?;
-        self.executor.spawn_background(async move {
+        self.spawn_background(async move {
             while signals.recv().await.is_some() {
                 crate::inspect::print("a signal asks for a dump", &crate::inspect::dump());
             }
         });
         Ok(())
+    }
+
+    /// Spawns a task of the runtime's own: neither it nor its operations are any of the program's.
+    #[cfg(feature = "inspect")]
+    fn spawn_background(&self, future: impl Future<Output = ()> + 'static) {
+        let driver = self.park().driver().clone();
+        self.executor.spawn_background(async move {
+            let mut future = std::pin::pin!(future);
+            std::future::poll_fn(|cx| driver.in_background(|| future.as_mut().poll(cx))).await;
+        });
     }
 
     /// Where the page of [`Builder::page`] is; nothing if the builder was not asked for one.
@@ -135,13 +149,12 @@ impl Runtime {
         let desk = Rc::new(Desk::new(self.executor.name(), Rc::clone(&self.gauges)));
         if attach {
             let door = serve::socket()?;
-            (self.executor).spawn_background(serve::by_socket(door, Rc::clone(&desk)));
+            self.spawn_background(serve::by_socket(door, Rc::clone(&desk)));
         }
         if let Some(address) = page {
             let listener = serve::page(address)?;
             self.page = Some(listener.local_addr()?);
-            self.executor
-                .spawn_background(serve::by_page(listener, desk));
+            self.spawn_background(serve::by_page(listener, desk));
         }
         Ok(())
     }

@@ -35,9 +35,9 @@ mod table;
 mod unpark;
 mod waiters;
 mod workers;
+mod works;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -66,6 +66,7 @@ pub(crate) use self::syscall::Timespec;
 pub(crate) use self::table::{Key, Sink};
 pub use self::unpark::Unparker;
 use self::workers::Workers;
+use self::works::Works;
 use crate::fork;
 use crate::note::note;
 
@@ -216,6 +217,7 @@ impl Driver {
             stats: Cell::default(),
             jobs: Arc::default(),
             works: RefCell::default(),
+            in_background: Cell::new(false),
             turns: Cell::new(0),
             report,
         };
@@ -324,13 +326,42 @@ impl Driver {
             || !self.inner.cancels.borrow().is_empty()
     }
 
-    /// From now on [`is_working`](Self::is_working) knows of operations, too. It costs a little at each of those that it
-    /// counts.
+    /// From now on [`is_working`](Self::is_working) and [`is_still`](Self::is_still) know of operations, too. It costs a little at
+    /// each of them.
     pub fn watch_work(&self) {
         self.inner
             .works
             .borrow_mut()
-            .get_or_insert_with(HashSet::default);
+            .get_or_insert_with(Works::default);
+    }
+
+    /// Polls a future of the runtime's own: what it submits is nothing that the program waits for, as
+    /// [`is_still`](Self::is_still) sees it.
+    pub fn in_background<R>(&self, poll: impl FnOnce() -> R) -> R {
+        struct Restore<'a>(&'a Cell<bool>, bool);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let flag = &self.inner.in_background;
+        let _restore = Restore(flag, flag.replace(true));
+        poll()
+    }
+
+    /// Whether nothing is under way here that could wake a task of the program: no operation in flight but those of the
+    /// [background](Self::in_background), no job on another thread, nothing to be reaped or delivered.
+    ///
+    /// Operations that were submitted before [`watch_work`](Self::watch_work) are all taken for those of the program.
+    pub fn is_still(&self) -> bool {
+        let inner = &*self.inner;
+        let works = inner.works.borrow();
+        let background = works.as_ref().map_or(0, Works::in_background);
+        self.in_flight() <= background
+            && !inner.has_jobs()
+            && !self.is_ready()
+            && !self.has_reaped()
+            && inner.waiters.borrow().is_empty()
     }
 
     /// Whether something is under way that ends without the help of anybody else: a job on another thread, whose waiter has

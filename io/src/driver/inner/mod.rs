@@ -7,7 +7,7 @@ mod lent;
 mod turn;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
@@ -27,6 +27,7 @@ use super::table::{Disowned, Heir, Key, Polled, Sink, Table};
 use super::unpark::Unparker;
 use super::waiters::Waiters;
 use super::workers::Workers;
+use super::works::Works;
 use crate::fork;
 
 /// Completions of the watch on the unparker's eventfd.
@@ -65,8 +66,10 @@ pub(crate) struct Inner {
     pub(super) stats: Cell<Stats>,
     /// Jobs given to `offload` whose waiters have not been woken yet.
     pub(super) jobs: Arc<AtomicUsize>,
-    /// The user data of the operations in flight that end by themselves, if anybody wants to know of them.
-    pub(super) works: RefCell<Option<HashSet<u64>>>,
+    /// More about the operations in flight, if anybody wants to know.
+    pub(super) works: RefCell<Option<Works>>,
+    /// Whether what is submitted now serves the runtime itself.
+    pub(super) in_background: Cell<bool>,
     pub(super) report: Report,
 }
 
@@ -166,10 +169,8 @@ impl Inner {
             }
         }
         self.count(|stats| stats.submitted += 1);
-        if request.ends_by_itself()
-            && let Some(works) = &mut *self.works.borrow_mut()
-        {
-            works.insert(user_data);
+        if let Some(works) = &mut *self.works.borrow_mut() {
+            works.begin(user_data, request, self.in_background.get());
         }
         true
     }
@@ -282,8 +283,15 @@ impl Inner {
     }
 
     pub(super) fn is_working(&self) -> bool {
-        let has_work = |works: &HashSet<u64>| !works.is_empty();
-        self.works.borrow().as_ref().is_some_and(has_work) || self.jobs.load(Ordering::Acquire) > 0
+        self.works
+            .borrow()
+            .as_ref()
+            .is_some_and(Works::is_any_ending)
+            || self.has_jobs()
+    }
+
+    pub(super) fn has_jobs(&self) -> bool {
+        self.jobs.load(Ordering::Acquire) > 0
     }
 
     /// A number that changes whenever the loop has looked for completions: between two changes nobody else got a turn.

@@ -61,8 +61,10 @@ impl Inner {
                 self.book(&mut completion);
             }
             completed += u64::from(!completion.has_more());
-            if let Some(works) = &mut *works {
-                works.remove(&user_data);
+            if !completion.has_more()
+                && let Some(works) = &mut *works
+            {
+                works.end(user_data);
             }
             let delivery = table.complete(Key::from_user_data(user_data), completion);
             self.put_out(delivery, &mut wakes);
@@ -116,7 +118,7 @@ impl Inner {
                 continue;
             }
             if let Some(works) = &mut *self.works.borrow_mut() {
-                works.remove(&user_data);
+                works.end(user_data);
             }
             let delivery = self.table.borrow_mut().complete(key, completion);
             self.put_out(delivery, &mut self.wakes.borrow_mut());
