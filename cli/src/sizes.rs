@@ -136,7 +136,8 @@ fn waste(page: &mut Page, one: &Function) {
     if layout.waste() == 0 && !layout.has_hidden() {
         return;
     }
-    let twice: u64 = layout.doubled.iter().map(|doubled| doubled.size).sum();
+    let certain = layout.doubled.iter().filter(|doubled| doubled.certain);
+    let twice: u64 = certain.map(|doubled| doubled.size).sum();
     let parts = [(twice, "stored twice"), (layout.padding(), "padding")];
     let parts: Vec<_> = parts.iter().filter(|(bytes, _)| *bytes > 0).collect();
     let parts: Vec<_> = parts
@@ -163,8 +164,12 @@ fn over(page: &mut Page, one: &Function) {
         &[Piece(Weight::Dim, "nothing held")],
     );
     for twice in &layout.doubled {
+        let verb = match twice.certain {
+            true => "is",
+            false => "(or another of its name) is perhaps",
+        };
         let text = format!(
-            "  {} is stored twice: {} at {}, where it was captured, and at {}",
+            "  {} {verb} stored twice: {} at {}, where it was captured, and at {}",
             twice.name,
             count(twice.size, "byte", "bytes"),
             number(twice.captured_at),

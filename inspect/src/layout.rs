@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Precision, State};
 use crate::json::{Json, ToJson};
+use crate::sites::variables;
 use crate::types::{Shape, Site, Type, TypeKey};
 
 /// What a coroutine holds in each state.
@@ -29,6 +30,8 @@ pub struct Layout {
     pub defined: Option<Site>,
     /// Where that ends.
     pub ends: Option<Site>,
+    /// Where the number is that says which state it is in: offset and bytes.
+    pub tag: Option<(u64, u64)>,
     /// What it captured: arguments, or variables from around it.
     pub captured: Vec<Held>,
     /// Its states, in the order of their tags: `Unresumed`, `Returned`, `Panicked`, then one for each await.
@@ -98,13 +101,16 @@ pub struct Doubled {
     pub captured_at: u64,
     /// Where the body keeps it.
     pub kept_at: u64,
+    /// Whether it is the same variable for sure. Otherwise the body has others of its name, and what is kept may be one of those.
+    pub certain: bool,
 }
 
 impl Layout {
-    /// Bytes that a better layout could do without: what is stored twice, and what not even the fullest state uses.
+    /// Bytes that a better layout could do without: what is stored twice for sure, and what not even the fullest state uses.
     #[must_use]
     pub fn waste(&self) -> u64 {
-        let doubled: u64 = self.doubled.iter().map(|doubled| doubled.size).sum();
+        let certain = self.doubled.iter().filter(|doubled| doubled.certain);
+        let doubled: u64 = certain.map(|doubled| doubled.size).sum();
         let padding = self.padding();
         doubled.saturating_add(padding).min(self.size)
     }
@@ -122,9 +128,8 @@ impl Layout {
             return 0;
         }
         let all = self.states.iter().flat_map(|state| &state.holds);
-        let used = covered(all.chain(&self.captured), None);
-        let tag = u64::from(!self.states.is_empty());
-        self.size.saturating_sub(used + tag)
+        let used = covered(all.chain(&self.captured), self.tag);
+        self.size.saturating_sub(used)
     }
 
     /// The state that uses the most bytes.
@@ -167,14 +172,23 @@ pub(crate) fn layout(catalog: &mut Catalog, key: TypeKey) -> Option<Layout> {
         });
     }
     let end = states.iter().find(|state| state.value == 1);
+    let ends = end.and_then(|end| end.site.clone());
+    let mut doubled = doubled(&captured, &layouts);
+    if !doubled.is_empty() {
+        let rebound = rebound(catalog, &coroutine, first.site.as_ref(), ends.as_ref());
+        for one in &mut doubled {
+            one.certain = rebound.contains(&one.name);
+        }
+    }
     Some(Layout {
         key,
         name: Arc::clone(&coroutine.name),
         size: coroutine.size,
         align: coroutine.align,
         defined: first.site.clone(),
-        ends: end.and_then(|end| end.site.clone()),
-        doubled: doubled(&captured, &layouts),
+        ends,
+        tag: variants.tag,
+        doubled,
         captured,
         states: layouts,
     })
@@ -252,11 +266,34 @@ fn doubled(captured: &[Held], states: &[StateLayout]) -> Vec<Doubled> {
                 size: one.size,
                 captured_at: one.offset,
                 kept_at: copy.offset,
+                certain: false,
             });
         }
     }
     list.sort_by_key(|doubled| std::cmp::Reverse(doubled.size));
     list
+}
+
+/// The arguments of a function that its body has no other variables of the name of. The compiler begins the body of an `async fn`
+/// by moving each argument into a variable that is called the same, and stands on the same line.
+fn rebound(
+    catalog: &mut Catalog,
+    of: &Type,
+    head: Option<&Site>,
+    end: Option<&Site>,
+) -> BTreeSet<Arc<str>> {
+    // On a single line nothing can be told apart.
+    if !of.short_name().starts_with("{async_fn_env#") || head == end {
+        return BTreeSet::new();
+    }
+    let variables = variables(catalog, &of.name);
+    let twice = |name: &Arc<str>| {
+        let mut same = variables.iter().filter(|variable| variable.name == *name);
+        let (one, two) = (same.next(), same.next());
+        same.next().is_none() && one.zip(two).is_some_and(|(one, two)| one.site == two.site)
+    };
+    let names = variables.iter().map(|variable| &variable.name);
+    names.filter(|name| twice(name)).cloned().collect()
 }
 
 impl fmt::Display for Layout {
@@ -301,12 +338,14 @@ impl fmt::Display for Layout {
             size,
             captured_at,
             kept_at,
+            certain,
             ..
         } in &self.doubled
         {
+            let perhaps = if *certain { "" } else { "perhaps " };
             writeln!(
                 f,
-                "  stored twice: {name}, {size} bytes, at {captured_at} and at {kept_at}"
+                "  {perhaps}stored twice: {name}, {size} bytes, at {captured_at} and at {kept_at}"
             )?;
         }
         Ok(())
@@ -394,6 +433,7 @@ impl ToJson for Doubled {
             json.field("size", &self.size);
             json.field("captured_at", &self.captured_at);
             json.field("kept_at", &self.kept_at);
+            json.field("certain", &self.certain);
         });
     }
 }

@@ -22,7 +22,7 @@ const BLOCKS: u32 = 1000;
 pub(crate) struct Variable {
     pub(crate) name: Arc<str>,
     of: TypeKey,
-    site: Site,
+    pub(crate) site: Site,
 }
 
 pub(crate) fn states(catalog: &mut Catalog, key: TypeKey) -> Option<Vec<State>> {

@@ -2,10 +2,14 @@
 
 use std::future::{pending, ready};
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use camshaft_inspect::{Catalog, Layout, Missing, Precision, Role, layout_of, layout_of_val};
 
-fn layout<F>(future: &F) -> Layout {
+fn layout<F: Future>(future: &F) -> Layout {
+    // The body of a function that nobody polls is not in the program.
+    std::hint::black_box(F::poll as fn(Pin<&mut F>, &mut Context<'_>) -> Poll<F::Output>);
     let layout = layout_of_val(future).expect("tests are built with full debug information");
     assert_eq!(layout.size, size_of_val(future) as u64);
     assert_eq!(layout.align, align_of_val(future) as u64);
@@ -113,6 +117,36 @@ fn an_argument_that_lives_across_an_await_is_stored_twice() {
     let layout = layout(&drops_its_argument(Large([0; 1000])));
     assert!(layout.doubled.is_empty(), "{layout}");
     assert!(layout.size < 2000 && layout.waste() < 100, "{layout}");
+}
+
+async fn hides_its_argument(large: Large) -> u8 {
+    drop(large);
+    let large = Large([1; 1000]);
+    pending::<()>().await;
+    large.0[0]
+}
+
+#[test]
+fn another_variable_of_the_name_is_not_claimed_to_be_the_argument() {
+    let hidden = layout(&hides_its_argument(Large([0; 1000])));
+    let certain: Vec<_> = hidden.doubled.iter().map(|one| one.certain).collect();
+    assert_eq!(certain, [false], "{hidden}");
+    assert!(hidden.waste() < 1000, "{hidden}");
+    assert!(
+        hidden.to_string().contains("perhaps stored twice: large"),
+        "{hidden}"
+    );
+    assert!(hidden.to_json().contains("\"certain\":false"), "{hidden}");
+    let large = Large([0; 1000]);
+    let block = layout(&async move {
+        let large = Large([large.0[0]; 1000]);
+        pending::<()>().await;
+        large.0[0]
+    });
+    assert!(block.doubled.iter().all(|one| !one.certain), "{block}");
+    let kept = layout(&keeps_its_argument(Large([0; 1000])));
+    assert!(kept.doubled.iter().all(|one| one.certain), "{kept}");
+    assert!(kept.to_string().contains("  stored twice: large"), "{kept}");
 }
 
 async fn pins_two() {

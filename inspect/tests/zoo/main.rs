@@ -25,3 +25,4 @@ mod labels;
 mod macros;
 mod plain;
 mod streams;
+mod sums;
