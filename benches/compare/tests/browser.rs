@@ -5,6 +5,7 @@
 //! here. Where there is no Chromium the test says so and passes. With `CAMSHAFT_SCREENSHOTS`, pictures of the page go to
 //! that folder.
 
+#[path = "../../../tests/common/chromium.rs"]
 mod chromium;
 
 use std::collections::BTreeMap;
