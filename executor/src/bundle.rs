@@ -83,6 +83,15 @@ pub(crate) struct Local {
     /// What it is doing: never [`Ready`](crate::look::Activity::Ready), which its slot says.
     #[cfg(feature = "inspect")]
     pub(crate) root_activity: Cell<crate::look::Activity>,
+    /// What is being recorded; null if nothing is.
+    #[cfg(feature = "inspect")]
+    pub(crate) recorder: Cell<*mut crate::record::Recorder>,
+    /// How many recordings there were.
+    #[cfg(feature = "inspect")]
+    pub(crate) recordings: Cell<u64>,
+    /// A task has ended by a panic since this was last looked at.
+    #[cfg(feature = "inspect")]
+    pub(crate) panicked: Cell<bool>,
     /// Which of the bundle's executors this is.
     pub(crate) epoch: Cell<u64>,
     /// The process, counted in forks, that the executor was made in.
@@ -323,6 +332,16 @@ impl Home {
         Id::from_raw(id)
     }
 
+    /// All ids that are given out from now on are this or larger.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn peek_id(self) -> u64 {
+        if self.next_id.get() == self.last_id.get() {
+            self.last_id.get()
+        } else {
+            self.next_id.get()
+        }
+    }
+
     /// Sets a slot aside for root futures. It stays LIVE, so that wakers of earlier runs are harmless as well.
     fn add_root(self) {
         let slot = self
@@ -361,6 +380,12 @@ impl Bundle {
             root_future: Cell::new(None),
             #[cfg(feature = "inspect")]
             root_activity: Cell::new(crate::look::Activity::Waiting),
+            #[cfg(feature = "inspect")]
+            recorder: Cell::new(ptr::null_mut()),
+            #[cfg(feature = "inspect")]
+            recordings: Cell::new(0),
+            #[cfg(feature = "inspect")]
+            panicked: Cell::new(false),
             epoch: Cell::new(0),
             generation: Cell::new(0),
             group: RefCell::new(None),

@@ -66,6 +66,9 @@ pub(crate) struct Chunk {
     /// Pages (bit `n` is page `n`) of which a slot was handed out since they were last given back.
     pub(crate) resident: Cell<u32>,
     pub(crate) bitmap: [Cell<u64>; WORDS],
+    /// What a recording knows of each slot, while there is one.
+    #[cfg(feature = "inspect")]
+    pub(crate) sides: Cell<*mut crate::record::Side>,
 }
 
 /// Where the first slot stands.
@@ -125,6 +128,8 @@ impl Chunk {
             position: Cell::new(position),
             resident: Cell::new(0),
             bitmap: std::array::from_fn(|word| Cell::new(bits(word))),
+            #[cfg(feature = "inspect")]
+            sides: Cell::new(std::ptr::null_mut()),
         };
         let chunk = memory.cast::<Self>();
         // SAFETY: the caller's memory is large enough and aligned far beyond the head's needs.

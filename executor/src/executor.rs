@@ -30,7 +30,7 @@ use crate::waker::waker_of;
 use crate::{Handle, blocking, coop, fork, quietly};
 
 /// Polls between two ticks.
-const BATCH: u32 = 64;
+pub(crate) const BATCH: u32 = 64;
 
 /// A single-threaded executor: a ready queue, the tasks in it, and a way to sleep.
 ///
@@ -194,13 +194,24 @@ impl<P: Park> Executor<P> {
         let mut context = Context::from_waker(&waker);
         // SAFETY: the root's slot belongs to this executor.
         unsafe { home.schedule(root) };
+        #[cfg(feature = "inspect")]
+        home.begin_run();
         loop {
             self.check_fork();
+            #[cfg(feature = "inspect")]
+            let arrived = home.ring.pushed();
             if home.bundle().shared.remote.pending() {
                 home.drain_inbox();
                 home.read_mail();
             }
             let mut left = BATCH;
+            #[cfg(feature = "inspect")]
+            if home.is_recording() {
+                if let Some(output) = self.recorded(future.as_mut(), &mut context, arrived) {
+                    return output;
+                }
+                left = 0;
+            }
             while left > 0 {
                 let Some(slot) = home.ring.pop() else { break };
                 left -= 1;
@@ -252,7 +263,7 @@ impl<P: Park> Executor<P> {
 
     /// Runs one task, or deals with a slot that is not to be run.
     #[inline]
-    fn turn(&self, slot: *const Header) {
+    pub(crate) fn turn(&self, slot: *const Header) {
         let home = self.home;
         home.ring.prefetch(2);
         home.running.set(slot);
@@ -337,6 +348,8 @@ impl<P: Park> Drop for Executor<P> {
         }
         home.slots.trim_all(&home.ring);
         set_current(before);
+        #[cfg(feature = "inspect")]
+        home.stop_recording();
         home.release(); // ONE OWNER: from here on it may be another's
     }
 }

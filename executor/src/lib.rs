@@ -70,6 +70,12 @@ mod mailbox;
 mod park;
 #[allow(unsafe_code, reason = "erases the types of tasks")]
 mod raw;
+#[cfg(feature = "inspect")]
+#[allow(
+    unsafe_code,
+    reason = "reads states of futures by address, and the clock of the processor"
+)]
+pub mod record;
 #[allow(unsafe_code, reason = "links nodes by address")]
 mod remote;
 #[allow(unsafe_code, reason = "reads and writes a ring by address")]

@@ -29,6 +29,8 @@ pub struct Task {
     pub kind: Kind,
     /// What it is doing.
     pub activity: Activity,
+    /// What a recording knows of it, if there is one.
+    pub facts: Option<crate::record::PollFacts>,
 }
 
 /// The type of a future.
@@ -184,18 +186,19 @@ fn of(home: Home) -> Vec<Task> {
                 Activity::Waiting if ready => Activity::Ready,
                 activity => activity,
             },
+            facts: home.facts(home.root()),
         });
     }
     let first = tasks.len();
     home.slots.for_each(|slot| {
-        tasks.extend(task(slot, running));
+        tasks.extend(task(home, slot, running));
         true
     });
     tasks[first..].sort_unstable_by_key(|task| task.id.map(Id::raw));
     tasks
 }
 
-fn task(slot: *const Header, running: *const Header) -> Option<Task> {
+fn task(home: Home, slot: *const Header, running: *const Header) -> Option<Task> {
     // SAFETY: STABLE.
     let header = unsafe { &*slot };
     if header.state.load(Ordering::Relaxed) != state::LIVE {
@@ -217,5 +220,6 @@ fn task(slot: *const Header, running: *const Header) -> Option<Task> {
             run::MARKED => Activity::Aborted,
             _ => Activity::Waiting,
         },
+        facts: home.facts(slot),
     })
 }

@@ -301,6 +301,8 @@ unsafe fn settle_without_output(
     panic: Option<Box<dyn Any + Send>>,
 ) {
     let mut outcome = state::CANCELLED;
+    #[cfg(feature = "inspect")]
+    home.panicked.set(panic.is_some());
     if let Some(panic) = panic {
         // SAFETY: STABLE.
         if unsafe { &*slot }.has_handle() {

@@ -49,6 +49,20 @@ impl Ring {
         self.popped.get().wrapping_add(self.head.get())
     }
 
+    /// How many slots were ever appended.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(crate) fn pushed(&self) -> usize {
+        self.popped.get().wrapping_add(self.tail.get())
+    }
+
+    /// For how many slots there is room.
+    #[cfg(feature = "inspect")]
+    #[inline]
+    pub(crate) fn capacity(&self) -> usize {
+        self.mask.get() + 1
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
@@ -197,6 +211,12 @@ mod tests {
                     _ => ring.shrink(model.len()),
                 }
                 prop_assert_eq!(ring.len(), model.len());
+                #[cfg(feature = "inspect")]
+                {
+                    prop_assert_eq!(ring.pushed(), next / 8 - 1);
+                    prop_assert_eq!(ring.pushed() - ring.popped(), model.len());
+                    prop_assert!(ring.capacity() > model.len());
+                }
             }
         }
     }

@@ -1,0 +1,155 @@
+//! Recording the last polls: which task, from which state to which, how long, and who woke it.
+//!
+//! It is off until somebody starts it, and then it is the loop itself that is another one: tasks and wakers carry nothing for it,
+//! and a wake is the same as ever.
+//!
+//! A **state** is a number that a [`Plan`] gives, made for each type of future by whoever started the recording. Here nothing is
+//! known of types but where their tags are.
+//!
+//! ```
+//! use camshaft_executor::record::{self, Plan, Settings};
+//! use camshaft_executor::{block_on, spawn, yield_now};
+//!
+//! block_on(async {
+//!     record::start(Settings::new(1024, |_| Plan::default()));
+//!     yield_now().await; // it begins with the next batch of polls
+//!     let task = spawn(async {});
+//!     let id = task.id();
+//!     task.await.unwrap();
+//!     let recording = record::snapshot().unwrap();
+//!     assert!(recording.polls.iter().any(|poll| poll.task == Some(id)));
+//! });
+//! ```
+
+mod clock;
+mod plan;
+mod recorder;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use self::plan::{Next, Plan, State, Step};
+pub(crate) use self::recorder::{Recorder, Side};
+pub use self::snapshot::{Poll, Seen, Snapshot, Stand, WokenBy};
+use crate::bundle::{self, Home};
+use crate::look::Kind;
+use crate::{Executor, Park};
+
+/// What is to be recorded.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How many polls are kept; rounded up to a power of two. Each takes 48 bytes.
+    pub polls: usize,
+    /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its turn.
+    pub plan: fn(&Kind) -> Plan,
+    /// Times each poll on its own. Otherwise polls that take less than a microsecond share a look at the clock.
+    pub exact: bool,
+    /// Reports polls that took this long, and times each poll on its own.
+    pub long: Option<Duration>,
+    /// To whom they are reported: called between two polls.
+    pub report: Rc<dyn Fn(&Snapshot)>,
+}
+
+impl Settings {
+    /// Settings that keep so many polls and report none.
+    #[must_use]
+    pub fn new(polls: usize, plan: fn(&Kind) -> Plan) -> Self {
+        Self {
+            polls,
+            plan,
+            exact: false,
+            long: None,
+            report: Rc::new(|_| {}),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("polls", &self.polls)
+            .field("exact", &self.exact)
+            .field("long", &self.long)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a recording knows of a task that is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PollFacts {
+    /// How long ago its last poll ended; none if it had none since the recording began.
+    pub since: Option<Duration>,
+    /// How often it was polled since the recording began.
+    pub polls: u64,
+    /// How often it was made ready by a wake, of the times that it had its turn. A spawn is no wake.
+    pub wakes: u64,
+    /// Where it stands, and of what type it is.
+    pub(crate) state: State,
+    pub(crate) kind: u16,
+}
+
+/// Begins to record the executor that the thread is running, from the next batch of polls on; a recording that there is ends.
+///
+/// False outside of an executor.
+pub fn start(settings: Settings) -> bool {
+    let home = bundle::current();
+    if let Some(home) = home {
+        home.start_recording(settings);
+    }
+    home.is_some()
+}
+
+/// Ends the recording of the executor that the thread is running.
+pub fn stop() {
+    if let Some(home) = bundle::current() {
+        home.stop_recording();
+    }
+}
+
+/// What was recorded so far of the executor that the thread is running; none if nothing is.
+#[must_use]
+pub fn snapshot() -> Option<Snapshot> {
+    bundle::current().and_then(Snapshot::of)
+}
+
+impl<P: Park> Executor<P> {
+    /// Begins to record, as [`start`].
+    pub fn start_recording(&self, settings: Settings) {
+        self.home().start_recording(settings);
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&self) {
+        self.home().stop_recording();
+    }
+
+    /// What was recorded so far; none if nothing is.
+    #[must_use]
+    pub fn recording(&self) -> Option<Snapshot> {
+        Snapshot::of(self.home())
+    }
+}
+
+/// Reports the poll that was recorded as the last, if it was long enough.
+fn report(home: Home) {
+    // SAFETY: no user code runs while it lives: the settings are copied.
+    let Some((settings, poll)) = (unsafe { home.recorder() })
+        .map(|recorder| (recorder.settings.clone(), Snapshot::last(recorder)))
+    else {
+        return;
+    };
+    let took = poll.polls.first().map(|poll| poll.took);
+    if settings
+        .long
+        .is_some_and(|long| took.is_some_and(|took| took >= long))
+    {
+        (settings.report)(&poll);
+    }
+}

@@ -1,0 +1,210 @@
+//! How the state of a future is read from its bytes: a few steps, each of which looks at one tag.
+//!
+//! Whoever knows the types of a program makes a plan of each; here it is only followed. A plan that reads beyond the end of the
+//! future is refused when it is made, so that following one is a handful of loads.
+
+/// A number of a state that a plan has; see [`Plan::new`].
+pub type State = u16;
+
+/// The states that no plan has are above this.
+pub(crate) const LAST: State = State::MAX - 16;
+
+/// Reads the state of futures of one type from their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    steps: Box<[Packed]>,
+    /// For each step, where to go for each value of the tag, and at last for all other values.
+    next: Box<[u32]>,
+}
+
+/// One tag in a future, and what its values mean.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Where the tag begins in the future, in bytes.
+    pub offset: u64,
+    /// Its size in bytes: 1, 2, 4 or 8.
+    pub width: u64,
+    /// The value that the first of `next` stands for; the others follow it, and wrap at the width.
+    pub base: u64,
+    /// What the values mean.
+    pub next: Vec<Next>,
+    /// What all other values mean.
+    pub otherwise: Next,
+}
+
+/// Where a step leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// To another step, which comes later in the list.
+    Step(u16),
+    /// To a state: that is the answer.
+    State(State),
+    /// To nothing that is known.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    offset: u32,
+    width: u32,
+    base: u64,
+    first: u32,
+    count: u32,
+}
+
+/// Marks an entry of `next` that is a state.
+const IS_STATE: u32 = 1 << 31;
+
+/// No state of a plan.
+pub(crate) const UNKNOWN: State = State::MAX;
+
+impl Plan {
+    /// Makes a plan for futures of `size` bytes. The first step is where to begin; without steps, no state is known.
+    ///
+    /// None if a step lies outside of the future, has no width that a number can have, or leads back, or if a state is one of the
+    /// last sixteen numbers, which are used for other things.
+    #[must_use]
+    pub fn new(size: usize, steps: &[Step]) -> Option<Self> {
+        let mut packed = Vec::with_capacity(steps.len());
+        let mut next = Vec::new();
+        for (place, step) in steps.iter().enumerate() {
+            let fits = step.offset.checked_add(step.width)? <= size as u64;
+            if !fits || !matches!(step.width, 1 | 2 | 4 | 8) {
+                return None;
+            }
+            packed.push(Packed {
+                offset: u32::try_from(step.offset).ok()?,
+                width: u32::try_from(step.width).ok()?,
+                base: step.base,
+                first: u32::try_from(next.len()).ok()?,
+                count: u32::try_from(step.next.len()).ok()?,
+            });
+            for to in step.next.iter().chain([&step.otherwise]) {
+                next.push(match *to {
+                    Next::Step(to) if usize::from(to) > place && usize::from(to) < steps.len() => {
+                        u32::from(to)
+                    }
+                    Next::State(state) if state <= LAST => IS_STATE | u32::from(state),
+                    Next::Unknown => IS_STATE | u32::from(UNKNOWN),
+                    _ => return None,
+                });
+            }
+        }
+        Some(Self {
+            steps: packed.into(),
+            next: next.into(),
+        })
+    }
+
+    /// The state of the future at an address.
+    ///
+    /// # Safety
+    ///
+    /// A future of the type of the plan is there, whole, and nobody writes to it meanwhile.
+    #[inline]
+    pub(crate) unsafe fn read(&self, future: *const u8) -> State {
+        let mut at = 0;
+        while let Some(step) = self.steps.get(at) {
+            let place = future.wrapping_add(step.offset as usize);
+            // SAFETY: the step lies within the future; the tag of a future that is whole is initialised.
+            let value = unsafe { load(place, step.width) };
+            let index = value.wrapping_sub(step.base) & (u64::MAX >> (64 - 8 * step.width));
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "it is no more than the count"
+            )]
+            let index = index.min(u64::from(step.count)) as usize;
+            let Some(&to) = self.next.get(step.first as usize + index) else {
+                return UNKNOWN;
+            };
+            if to & IS_STATE != 0 {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "the lower half is the state"
+                )]
+                return to as State;
+            }
+            at = to as usize;
+        }
+        UNKNOWN
+    }
+}
+
+/// Reads a number of so many bytes.
+#[inline(always)]
+unsafe fn load(place: *const u8, width: u32) -> u64 {
+    match width {
+        // SAFETY: the caller's.
+        1 => u64::from(unsafe { place.read() }),
+        // SAFETY: the caller's.
+        2 => u64::from(unsafe { place.cast::<u16>().read_unaligned() }),
+        // SAFETY: the caller's.
+        4 => u64::from(unsafe { place.cast::<u32>().read_unaligned() }),
+        // SAFETY: the caller's.
+        _ => unsafe { place.cast::<u64>().read_unaligned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(offset: u64, width: u64, base: u64, next: &[Next], otherwise: Next) -> Step {
+        Step {
+            offset,
+            width,
+            base,
+            next: next.to_vec(),
+            otherwise,
+        }
+    }
+
+    #[test]
+    fn tags_within_each_other_are_followed() {
+        let steps = [
+            step(8, 1, 0, &[Next::State(0), Next::Step(1)], Next::Unknown),
+            step(
+                2,
+                2,
+                0xfffe,
+                &[Next::State(1), Next::State(2)],
+                Next::State(3),
+            ),
+        ];
+        let plan = Plan::new(9, &steps).expect("it is sound");
+        let state = |tag: u8, inner: u16| {
+            let mut bytes = [0xaa; 9];
+            bytes[8] = tag;
+            bytes[2..4].copy_from_slice(&inner.to_ne_bytes());
+            // SAFETY: nine bytes are there.
+            unsafe { plan.read(bytes.as_ptr()) }
+        };
+        assert_eq!(state(0, 0xfffe), 0);
+        assert_eq!(state(1, 0xfffe), 1);
+        assert_eq!(state(1, 0xffff), 2);
+        assert_eq!([0, 1, 0xfffd].map(|inner| state(1, inner)), [3; 3]);
+        assert_eq!(state(2, 0xfffe), UNKNOWN);
+        // SAFETY: an empty plan reads nothing.
+        assert_eq!(unsafe { Plan::default().read(std::ptr::null()) }, UNKNOWN);
+    }
+
+    #[test]
+    fn what_would_read_elsewhere_or_never_end_is_refused() {
+        let refused = [
+            step(8, 1, 0, &[], Next::Unknown),
+            step(7, 2, 0, &[], Next::Unknown),
+            step(u64::MAX, 2, 0, &[], Next::Unknown),
+            step(0, 3, 0, &[], Next::Unknown),
+            step(0, 0, 0, &[], Next::Unknown),
+            step(0, 1, 0, &[Next::Step(0)], Next::Unknown),
+            step(0, 1, 0, &[], Next::Step(1)),
+            step(0, 1, 0, &[Next::State(LAST + 1)], Next::Unknown),
+        ];
+        for step in refused {
+            assert!(
+                Plan::new(8, std::slice::from_ref(&step)).is_none(),
+                "{step:?}"
+            );
+        }
+    }
+}

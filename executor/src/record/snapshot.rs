@@ -1,0 +1,284 @@
+//! What was recorded, as plain data, with times as durations.
+
+use std::ptr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::clock::Scale;
+use super::plan::{LAST, State};
+use super::recorder::{NO_KIND, Record, Recorder, Side, ended, flag, source};
+use crate::Id;
+use crate::bundle::Home;
+use crate::header::Header;
+use crate::look::Kind;
+
+/// What was recorded up to some moment. Times are counted from the beginning of the recording.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// When the recording began, as a reading of `CLOCK_MONOTONIC`.
+    pub began: Duration,
+    /// When this was made.
+    pub taken: Duration,
+    /// How many polls were recorded in all; the last of them are kept.
+    pub recorded: u64,
+    /// The types of the futures, which polls name by their place here.
+    pub kinds: Vec<Kind>,
+    /// The last polls, oldest first.
+    pub polls: Vec<Poll>,
+    /// The tasks that are alive and were polled since the recording began, by id, the root future first.
+    pub tasks: Vec<Seen>,
+}
+
+/// One turn of a task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Poll {
+    /// The task; none for the root future.
+    pub task: Option<Id>,
+    /// Its type, by its place in [`Snapshot::kinds`]; none if there were too many of them.
+    pub kind: Option<usize>,
+    /// When it began.
+    pub start: Duration,
+    /// How long it took. If it shares the time with others, an equal part of what they took together.
+    pub took: Duration,
+    /// How many polls share the time; 1 if it was timed on its own.
+    pub shared: u32,
+    /// How long it had been ready before.
+    pub ready: Option<Duration>,
+    /// How long ago its poll before that had ended.
+    pub waited: Option<Duration>,
+    /// Who made it ready.
+    pub woken_by: WokenBy,
+    /// The poll in which that was, by its place in [`Snapshot::polls`], if it is kept.
+    pub woken_in: Option<usize>,
+    /// Whether that was its spawn.
+    pub first: bool,
+    /// Where the task stood before.
+    pub from: Stand,
+    /// Where it stood after.
+    pub to: Stand,
+}
+
+/// Who made a task ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WokenBy {
+    /// A task, in its turn, which may be that task itself.
+    Task(Id),
+    /// The root future, in its turn.
+    Root,
+    /// I/O or a timer.
+    Event,
+    /// Another thread.
+    Thread,
+    /// Code outside of any future, between two runs of the executor; or the beginning of a run.
+    Outside,
+    /// It was before the recording.
+    Unknown,
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stand {
+    /// In a state of its plan.
+    At(State),
+    /// Its plan does not tell.
+    Unknown,
+    /// Its future has returned.
+    Completed,
+    /// Its future has panicked.
+    Panicked,
+    /// Its future was dropped, because it was aborted.
+    Dropped,
+}
+
+/// A task that is alive.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// The task; none for the root future.
+    pub task: Option<Id>,
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// Its type, by its place in [`Snapshot::kinds`].
+    pub kind: Option<usize>,
+    /// Where it stands; where it was resumed from, if it is running.
+    pub stand: Stand,
+    /// Whether it is being polled.
+    pub running: bool,
+    /// How long ago its last poll ended.
+    pub since: Option<Duration>,
+    /// How often it was polled since the recording began.
+    pub polls: u64,
+    /// How often it was woken since then.
+    pub wakes: u64,
+}
+
+impl Snapshot {
+    pub(crate) fn of(home: Home) -> Option<Self> {
+        // SAFETY: no user code runs while it lives.
+        let recorder = unsafe { home.recorder() }?;
+        let scale = recorder.clock.scale();
+        let mut snapshot = Self::empty(recorder, scale);
+        snapshot.polls = polls(recorder.records(), scale);
+        snapshot.tasks = tasks(home, recorder, scale);
+        Some(snapshot)
+    }
+
+    /// The last poll alone.
+    pub(super) fn last(recorder: &Recorder) -> Self {
+        let scale = recorder.clock.scale();
+        let mut snapshot = Self::empty(recorder, scale);
+        snapshot.polls = polls(recorder.records().last().into_iter(), scale);
+        snapshot
+    }
+
+    fn empty(recorder: &Recorder, scale: Scale) -> Self {
+        Self {
+            began: recorder.clock.began(),
+            taken: Duration::from_nanos(scale.now()),
+            recorded: recorder.count,
+            kinds: recorder.kinds.iter().map(|known| known.kind).collect(),
+            polls: Vec::new(),
+            tasks: Vec::new(),
+        }
+    }
+}
+
+/// The polls that were recorded, with the time of those that share it dealt out in equal parts.
+pub(super) fn polls<'a>(records: impl Iterator<Item = &'a Record>, scale: Scale) -> Vec<Poll> {
+    let mut polls: Vec<Poll> = Vec::new();
+    let mut first = 0; // of those that share the time
+    for record in records {
+        let mut poll = poll(record, scale);
+        poll.woken_in = polls.len().checked_sub(record.back as usize);
+        poll.woken_in = poll.woken_in.filter(|_| record.back > 0);
+        polls.push(poll);
+        if record.flags & flag::TIMED != 0 {
+            deal(&mut polls[first..], scale.span(record.took));
+            first = polls.len();
+        }
+    }
+    // The time of the last is not known yet. The poll that goes on is one of them.
+    if let Some(open) = polls.get(first).map(|poll| poll.start) {
+        let so_far = Duration::from_nanos(scale.now()).saturating_sub(open);
+        deal(
+            &mut polls[first..],
+            u64::try_from(so_far.as_nanos()).unwrap_or(u64::MAX),
+        );
+    }
+    // A span is rounded more than a moment is.
+    for place in 1..polls.len() {
+        let next = polls[place].start;
+        let before = &mut polls[place - 1];
+        before.took = before.took.min(next.saturating_sub(before.start));
+    }
+    for place in 0..polls.len() {
+        if let Some(waking) = polls[place].woken_in {
+            let woken = polls[waking].start + polls[waking].took;
+            polls[place].ready = Some(polls[place].start.saturating_sub(woken));
+        }
+    }
+    polls
+}
+
+/// Deals out the time that polls took together.
+fn deal(polls: &mut [Poll], nanos: u64) {
+    let count = polls.len() as u64;
+    for (place, poll) in polls.iter_mut().enumerate() {
+        let (begin, end) = (
+            nanos * place as u64 / count,
+            nanos * (place as u64 + 1) / count,
+        );
+        let later = Duration::from_nanos(begin);
+        poll.start += later;
+        poll.took = Duration::from_nanos(end - begin);
+        poll.shared = u32::try_from(count).unwrap_or(u32::MAX);
+        for wait in [&mut poll.ready, &mut poll.waited] {
+            *wait = wait.map(|wait| wait + later);
+        }
+    }
+}
+
+fn poll(record: &Record, scale: Scale) -> Poll {
+    let span = |ticks: f32| (ticks >= 0.0).then(|| Duration::from_nanos(scale.span(ticks)));
+    Poll {
+        task: (record.flags & flag::ROOT == 0).then(|| Id::from_raw(record.task)),
+        kind: kind(record.kind),
+        start: Duration::from_nanos(scale.nanos(record.start)),
+        took: Duration::ZERO,
+        shared: 1,
+        ready: span(record.ready),
+        waited: span(record.waited),
+        woken_by: match record.source {
+            source::EVENT => WokenBy::Event,
+            source::THREAD => WokenBy::Thread,
+            source::ROOT => WokenBy::Root,
+            source::OUTSIDE => WokenBy::Outside,
+            source::UNKNOWN => WokenBy::Unknown,
+            task => WokenBy::Task(Id::from_raw(task)),
+        },
+        woken_in: None,
+        first: record.flags & flag::FIRST != 0,
+        from: stand(record.from),
+        to: stand(record.to),
+    }
+}
+
+fn kind(number: u16) -> Option<usize> {
+    (number != NO_KIND).then_some(usize::from(number))
+}
+
+fn stand(state: State) -> Stand {
+    match state {
+        ended::COMPLETED => Stand::Completed,
+        ended::PANICKED => Stand::Panicked,
+        ended::DROPPED => Stand::Dropped,
+        state if state <= LAST => Stand::At(state),
+        _ => Stand::Unknown,
+    }
+}
+
+fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
+    let running = home.running.get();
+    let mut tasks = Vec::new();
+    let seen = |side: &Side| {
+        let facts = side.facts(scale);
+        Seen {
+            task: None,
+            name: None,
+            kind: kind(facts.kind),
+            stand: stand(facts.state),
+            running: false,
+            since: facts.since,
+            polls: facts.polls,
+            wakes: facts.wakes,
+        }
+    };
+    if home.root_future.get().is_some() && recorder.root.task != 0 {
+        let mut root = seen(&recorder.root);
+        root.running = home.root_activity.get() == crate::look::Activity::Running;
+        tasks.push(root);
+    }
+    let first = tasks.len();
+    home.slots.for_each(|slot| {
+        // SAFETY: STABLE.
+        let header: &Header = unsafe { &*slot };
+        let id = header.id.load(Ordering::Relaxed);
+        if let (true, Some(side)) = (header.is_whole(), recorder.known(slot, id)) {
+            let table = header.vtable.get();
+            tasks.push(Seen {
+                task: Some(Id::from_raw(id)),
+                // SAFETY: HOME, LIVE and not ENDING.
+                name: table.and_then(|table| unsafe { (table.name)(slot) }),
+                running: ptr::eq(slot, running),
+                ..seen(&side)
+            });
+        }
+        true
+    });
+    tasks[first..].sort_unstable_by_key(|task| task.task);
+    tasks
+}
