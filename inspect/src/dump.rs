@@ -29,6 +29,12 @@ pub struct Sight {
     pub type_name: &'static str,
     /// What it is doing.
     pub activity: Activity,
+    /// How long ago its last poll ended, if that was recorded.
+    pub since: Option<Duration>,
+    /// How often it was polled since the recording began, if there is one that has seen it.
+    pub polls: Option<u64>,
+    /// How often a wake led to that.
+    pub wakes: Option<u64>,
 }
 
 /// What a task is doing.
@@ -71,6 +77,12 @@ pub struct TaskTree {
     pub name: Option<String>,
     /// What it is doing.
     pub activity: Activity,
+    /// How long ago its last poll ended, if that was recorded.
+    pub since: Option<Duration>,
+    /// How often it was polled since the recording began, if there is one that has seen it.
+    pub polls: Option<u64>,
+    /// How often a wake led to that.
+    pub wakes: Option<u64>,
     /// What it waits for.
     pub root: Node,
 }
@@ -114,6 +126,9 @@ pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
         id: sight.id,
         name: sight.name,
         activity: sight.activity,
+        since: sight.since,
+        polls: sight.polls,
+        wakes: sight.wakes,
         root,
     });
     Dump {
@@ -209,10 +224,47 @@ pub(crate) fn head(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Resu
     if let Some(name) = &first.name {
         write!(f, " \"{name}\"")?;
     }
-    match first.activity {
-        Activity::Waiting => Ok(()),
-        activity => write!(f, ", {}", activity.name()),
+    if first.activity != Activity::Waiting {
+        write!(f, ", {}", first.activity.name())?;
     }
+    recorded(f, group)
+}
+
+/// When they were polled last, and how often, if that was recorded of all.
+fn recorded(f: &mut fmt::Formatter<'_>, group: &[&TaskTree]) -> fmt::Result {
+    let tell = |least: String, most: String| match least == most {
+        true => least,
+        false => format!("{least} to {most}"),
+    };
+    let polls = least_and_most(group.iter().map(|task| task.polls));
+    let wakes = least_and_most(group.iter().map(|task| task.wakes));
+    let (Some((least, most)), Some((fewest, all))) = (polls, wakes) else {
+        return Ok(());
+    };
+    let polls = tell(least.to_string(), most.to_string());
+    let wakes = tell(fewest.to_string(), all.to_string());
+    let since = group.iter().map(|task| task.since);
+    match least_and_most(since) {
+        Some((least, most)) if group[0].activity != Activity::Running => {
+            let since = tell(format!("{least:.1?}"), format!("{most:.1?}"));
+            write!(
+                f,
+                ", last polled {since} ago (polls: {polls}, wakes: {wakes})"
+            )
+        }
+        _ => write!(f, " (polls: {polls}, wakes: {wakes})"),
+    }
+}
+
+/// The least and the most, if all are known.
+fn least_and_most<T: Ord + Copy>(all: impl Iterator<Item = Option<T>>) -> Option<(T, T)> {
+    let all: Vec<T> = all.collect::<Option<_>>()?;
+    Some((*all.iter().min()?, *all.iter().max()?))
+}
+
+/// As a number of JSON.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A number with its thousands apart: 3,998.
@@ -244,6 +296,9 @@ impl ToJson for TaskTree {
             json.field("id", &self.id);
             json.field("name", &self.name.as_deref());
             json.field("activity", self.activity.name());
+            json.field("since_ns", &self.since.map(nanos));
+            json.field("polls", &self.polls);
+            json.field("wakes", &self.wakes);
             json.field("tree", &self.root);
         });
     }
@@ -265,6 +320,9 @@ mod tests {
             id: Some(id),
             name: (!name.is_empty()).then(|| name.to_owned()),
             activity,
+            since: None,
+            polls: None,
+            wakes: None,
             root: Node::new(Standing::Unresumed, future.into()),
         }
     }

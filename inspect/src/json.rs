@@ -64,6 +64,16 @@ impl Json {
         self.comma = false;
     }
 
+    /// The text of what was written.
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    /// Writes a number, of which the text is given.
+    pub(crate) fn number(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     fn string(&mut self, text: &str) {
         self.text.push('"');
         for character in text.chars() {

@@ -48,8 +48,10 @@ mod load;
 mod memory;
 mod missing;
 mod names;
+mod plan;
 #[allow(unsafe_code, reason = "takes the addresses of vtables")]
 mod program;
+mod recording;
 mod scan;
 mod sites;
 mod skim;
@@ -65,9 +67,11 @@ pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::leaf::{Cause, Leaf};
 pub use crate::memory::{Memory, OwnMemory, Snapshot};
 pub use crate::missing::Missing;
+pub use crate::plan::{Plan, PlanNext, PlanState, PlanStep, plan_of};
 pub use crate::program::{
     layout_of, layout_of_val, load_bias, monotonic, reading, tree_at, tree_of, with_program,
 };
+pub use crate::recording::{Dwell, Poll, Recording, Stand, TaskStand, WokenBy};
 pub use crate::tree::{Node, Standing, Tree};
 pub use crate::types::{Member, Pointer, Scalar, Shape, Site, Type, TypeKey, Variant, Variants};
 pub use crate::walk::Walker;

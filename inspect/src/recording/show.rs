@@ -1,0 +1,159 @@
+//! A recording as a table, and as JSON.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::dwell::{Dwell, nanos};
+use super::{Poll, Recording, TaskStand};
+use crate::json::{Json, ToJson};
+
+/// How many lines of each table are shown.
+const LINES: usize = 20;
+/// How many of the longest polls are shown.
+const LONGEST: usize = 5;
+/// The longest bar.
+const BAR: u32 = 20;
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.polls.len() as u64;
+        let since = self.polls.first().map_or(self.taken, |poll| poll.start);
+        write!(
+            f,
+            "{kept} polls in the last {:.1?}",
+            self.taken.saturating_sub(since)
+        )?;
+        match self.recorded.saturating_sub(kept) {
+            0 => writeln!(f)?,
+            left => writeln!(f, "; {left} before that are not kept")?,
+        }
+        let dwells = self.dwell();
+        dwell_table(f, &dwells)?;
+        let longest = self.longest(LONGEST);
+        if !longest.is_empty() {
+            writeln!(f, "the longest polls")?;
+        }
+        for poll in longest {
+            writeln!(f, "  {poll}")?;
+        }
+        Ok(())
+    }
+}
+
+fn dwell_table(f: &mut fmt::Formatter<'_>, dwells: &[Dwell]) -> fmt::Result {
+    if dwells.is_empty() {
+        return Ok(());
+    }
+    let most = dwells.iter().map(spent).max().unwrap_or_default();
+    writeln!(
+        f,
+        "{:BAR$}  {:>9} {:>7} {:>9} {:>9} {:>9} {:>7}  {:>9}  place",
+        "time spent waiting",
+        "total",
+        "count",
+        "p50",
+        "p99",
+        "max",
+        "there now",
+        "longest",
+        BAR = BAR as usize
+    )?;
+    for dwell in dwells.iter().take(LINES) {
+        writeln!(
+            f,
+            "{:BAR$}  {:>9} {:>7} {:>9} {:>9} {:>9} {:>9}  {:>9}  {}",
+            bar(spent(dwell), most),
+            short(dwell.total),
+            dwell.count,
+            short(dwell.p50),
+            short(dwell.p99),
+            short(dwell.max),
+            dwell.waiting,
+            match dwell.waiting {
+                0 => String::new(),
+                _ => short(dwell.longest),
+            },
+            place(dwell),
+            BAR = BAR as usize
+        )?;
+    }
+    match dwells.len().checked_sub(LINES) {
+        Some(more @ 1..) => writeln!(f, "and {more} places more"),
+        _ => Ok(()),
+    }
+}
+
+/// The time of the dwells that have ended, and of the longest that goes on.
+fn spent(dwell: &Dwell) -> Duration {
+    dwell.total + dwell.longest
+}
+
+/// The path says the type as well, unless it is not known.
+fn place(dwell: &Dwell) -> String {
+    let path = dwell.stand.to_string();
+    match path.starts_with(&*dwell.of) {
+        true => path,
+        false => format!("{}: {path}", dwell.of),
+    }
+}
+
+/// A bar that is as long, of its greatest length, as a time is of another.
+fn bar(part: Duration, whole: Duration) -> String {
+    let eighths = part.as_nanos() * u128::from(8 * BAR) / whole.as_nanos().max(1);
+    let (full, rest) = (eighths / 8, eighths % 8);
+    let mut bar = "█".repeat(usize::try_from(full).unwrap_or(0));
+    let parts = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    bar.push_str(parts[usize::try_from(rest).unwrap_or(0)]);
+    bar
+}
+
+fn short(time: Duration) -> String {
+    format!("{time:.1?}")
+}
+
+impl ToJson for Recording {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            json.field("name", &self.name.as_deref());
+            json.field("began_ns", &nanos(self.began));
+            json.field("taken_ns", &nanos(self.taken));
+            json.field("recorded", &self.recorded);
+            json.field("polls", &self.polls);
+            json.field("tasks", &self.tasks);
+            json.field("dwell", &self.dwell());
+        });
+    }
+}
+
+impl ToJson for Poll {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            json.field("task", &self.task);
+            json.field("type", &*self.of);
+            json.field("start_ns", &nanos(self.start));
+            json.field("took_ns", &nanos(self.took));
+            json.field("shared", &u64::from(self.shared));
+            json.field("scheduled_ns", &self.scheduled.map(nanos));
+            json.field("waited_ns", &self.waited.map(nanos));
+            json.field("woken_by", &self.woken_by.to_string());
+            json.field("first", &self.first);
+            json.field("from", &self.from.to_string());
+            json.field("to", &self.to.to_string());
+        });
+    }
+}
+
+impl ToJson for TaskStand {
+    fn write(&self, json: &mut Json) {
+        json.object(|json| {
+            json.field("task", &self.task);
+            json.field("name", &self.name.as_deref());
+            json.field("type", &*self.of);
+            json.field("state", &self.stand.to_string());
+            json.field("running", &self.running);
+            json.field("since_ns", &self.since.map(nanos));
+            json.field("polls", &self.polls);
+            json.field("wakes", &self.wakes);
+        });
+    }
+}
