@@ -44,6 +44,8 @@
 
 pub(crate) mod serve;
 
+pub mod record;
+
 use std::time::Duration;
 
 use camshaft_executor::look;
@@ -99,6 +101,9 @@ pub(crate) fn of(tasks: Vec<look::Task>) -> Dump {
             look::Activity::Ending => Activity::Ending,
             _ => Activity::Waiting,
         },
+        since: task.facts.and_then(|facts| facts.since),
+        polls: task.facts.map(|facts| facts.polls),
+        wakes: task.facts.map(|facts| facts.wakes),
     });
     camshaft_inspect::dump(sights.collect(), now())
 }

@@ -69,6 +69,10 @@ pub struct Builder {
     attach: bool,
     #[cfg(feature = "inspect")]
     page: Option<std::net::SocketAddr>,
+    #[cfg(feature = "inspect")]
+    record: Option<usize>,
+    #[cfg(feature = "inspect")]
+    long_polls: Option<Duration>,
 }
 
 impl Builder {
@@ -184,6 +188,27 @@ impl Builder {
         self
     }
 
+    /// Records the last `polls` polls, from the start; [`Runtime::recording`] tells of them.
+    ///
+    /// What it costs, and what is told, is said at [`inspect::record`](crate::inspect::record).
+    #[cfg(feature = "inspect")]
+    pub fn record(mut self, polls: usize) -> Self {
+        self.record = Some(polls);
+        self
+    }
+
+    /// Prints a line to standard error for each poll that takes this long or longer: which task, how long, at which await it began
+    /// and at which it ended, and who had woken it.
+    ///
+    /// It is printed when the poll is over, ten times in a second at most; how many were left out is said. Each poll is timed on
+    /// its own, which costs two looks at the clock for a task that is alone, and else one. It works without
+    /// [`record`](Self::record), and then keeps the last 64 polls.
+    #[cfg(feature = "inspect")]
+    pub fn report_long_polls(mut self, limit: Duration) -> Self {
+        self.long_polls = Some(limit);
+        self
+    }
+
     /// Builds the runtime on this thread.
     ///
     /// # Errors
@@ -232,6 +257,11 @@ impl Builder {
             #[cfg(feature = "inspect")]
             page: None,
         };
+        #[cfg(feature = "inspect")]
+        if self.record.is_some() || self.long_polls.is_some() {
+            let settings = crate::inspect::record::settings_for(self.record, self.long_polls);
+            runtime.executor.start_recording(settings);
+        }
         #[cfg(feature = "inspect")]
         if self.dump_on_signal {
             runtime.dump_on(camshaft_io::signal::SignalKind::user_defined1())?;

@@ -112,6 +112,14 @@ impl Runtime {
         crate::inspect::of(self.executor.tasks())
     }
 
+    /// What was recorded of the last polls; none if nothing is. See [`Builder::record`] and [`inspect::record`](crate::inspect::record).
+    #[cfg(feature = "inspect")]
+    #[must_use]
+    pub fn recording(&self) -> Option<crate::inspect::record::Recording> {
+        let snapshot = self.executor.recording()?;
+        Some(crate::inspect::record::of(snapshot, self.executor.name()))
+    }
+
     /// Spawns the task that prints a dump at each signal of a kind.
     #[cfg(feature = "inspect")]
     fn dump_on(&self, kind: camshaft_io::signal::SignalKind) -> std::io::Result<()> {

@@ -108,7 +108,8 @@ impl ToJson for Look<'_> {
             json.field("missing", &missing);
             json.field("groups", &told.iter().map(Alike).collect::<Vec<_>>());
             json.field("groups_left_out", &((groups.len() - told.len()) as u64));
-            json.field("dwell", &None::<u64>);
+            let recording = crate::inspect::record::recording();
+            json.field("dwell", &recording.map(|recording| recording.dwell()));
             json.field("sizes", &self.sizes.iter().collect::<Vec<_>>());
             if self.question == Question::Look {
                 json.field("dump", &self.dump);

@@ -1,0 +1,209 @@
+//! What recording costs a poll: the same work with the recorder off and on, by turns, in one process.
+//!
+//! ```console
+//! $ CARGO_PROFILE_BENCH_DEBUG=full cargo bench --features inspect --bench recorder
+//! $ cargo bench --bench recorder                     # the same work in a runtime that has no recorder
+//! ```
+//!
+//! | line | what one poll is |
+//! |---|---|
+//! | `yield/N` | one of N tasks gives way to the others |
+//! | `nested/N` | the same, five `async fn`s deep |
+//! | `ping_pong` | two tasks wake each other |
+//! | `work` | a task computes for about 2 µs and gives way |
+//!
+//! `off` is a poll without a recorder; `on` and `exact` are what it takes **more** with one, whose ring has room for 4096 polls; `exact`
+//! looks at the clock for each poll. Each number is the median of many rounds, and what is added is the median of the differences of
+//! rounds that ran right after each other. `clock` is one look at the processor's clock, which no exact record can go below.
+//! Without full debug information no states can be told, which is cheaper: this is said.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use camshaft::runtime::{Builder, Runtime};
+use camshaft::task::yield_now;
+
+const ROUNDS: usize = 201;
+/// Polls in a round.
+const POLLS: u32 = 40_000;
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Off,
+    #[cfg(feature = "inspect")]
+    On,
+    #[cfg(feature = "inspect")]
+    Exact,
+}
+
+impl Mode {
+    #[cfg(feature = "inspect")]
+    fn set(self) {
+        use camshaft::inspect::record;
+        match self {
+            Self::Off => record::stop(),
+            Self::On => record::start(4096),
+            Self::Exact => record::start_exact(4096),
+        }
+    }
+
+    #[cfg(not(feature = "inspect"))]
+    fn set(self) {
+        let Self::Off = self;
+    }
+}
+
+async fn yields() {
+    loop {
+        yield_now().await;
+    }
+}
+
+async fn nested(depth: u32) {
+    async fn a() {
+        yields().await;
+    }
+    async fn b() {
+        a().await;
+    }
+    async fn c() {
+        b().await;
+    }
+    async fn d() {
+        c().await;
+    }
+    black_box(depth);
+    d().await;
+}
+
+async fn works() {
+    let mut sum = 1u64;
+    loop {
+        for _ in 0..1000 {
+            sum = black_box(sum.wrapping_mul(6_364_136_223_846_793_005).rotate_left(9));
+        }
+        yield_now().await;
+    }
+}
+
+/// Two tasks that take turns.
+#[derive(Default)]
+struct Turn {
+    number: Cell<u64>,
+    waiting: Cell<Option<Waker>>,
+}
+
+async fn alternate(turn: Rc<Turn>, side: u64) {
+    loop {
+        poll_fn(|cx| {
+            if turn.number.get() % 2 == side {
+                return Poll::Ready(());
+            }
+            turn.waiting.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        turn.number.set(turn.number.get() + 1);
+        if let Some(waker) = turn.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Nanoseconds of a poll in one round.
+fn round(runtime: &Runtime, mode: Mode) -> f64 {
+    runtime.block_on(async {
+        mode.set();
+        for _ in 0..130 {
+            yield_now().await; // it begins, and knows the types
+        }
+        let before = runtime.metrics().polls;
+        let start = Instant::now();
+        while runtime.metrics().polls - before < u64::from(POLLS) {
+            for _ in 0..8 {
+                yield_now().await;
+            }
+        }
+        let elapsed = start.elapsed();
+        elapsed.as_nanos() as f64 / (runtime.metrics().polls - before) as f64
+    })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn measure(name: &str, runtime: &Runtime, rounds: usize) {
+    let others: &[(&str, Mode)] = &[
+        #[cfg(feature = "inspect")]
+        ("on", Mode::On),
+        #[cfg(feature = "inspect")]
+        ("exact", Mode::Exact),
+    ];
+    let mut off = Vec::new();
+    let mut more = vec![Vec::new(); others.len()];
+    for _ in 0..rounds {
+        let before = round(runtime, Mode::Off);
+        off.push(before);
+        for ((_, mode), more) in others.iter().zip(&mut more) {
+            more.push(round(runtime, *mode) - before);
+        }
+    }
+    print!("{name:<14} off {:8.2} ns", median(&mut off));
+    for ((name, _), more) in others.iter().zip(&mut more) {
+        print!("   {name} {:+7.2} ns", median(more));
+    }
+    println!();
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let test = std::env::args().any(|word| word == "--test");
+    let rounds = if test { 1 } else { ROUNDS };
+    #[cfg(feature = "inspect")]
+    if let Err(missing) = camshaft::inspect::layout_of_val(&yields()) {
+        println!("states are not told: {missing}");
+    }
+    for tasks in [1, 1000, 50_000] {
+        let runtime = Builder::new().build()?;
+        for _ in 0..tasks {
+            drop(runtime.spawn(yields()));
+        }
+        measure(&format!("yield/{tasks}"), &runtime, rounds);
+    }
+    for tasks in [1, 1000] {
+        let runtime = Builder::new().build()?;
+        for _ in 0..tasks {
+            drop(runtime.spawn(nested(1)));
+        }
+        measure(&format!("nested/{tasks}"), &runtime, rounds);
+    }
+    let runtime = Builder::new().build()?;
+    let turn = Rc::new(Turn::default());
+    drop(runtime.spawn(alternate(turn.clone(), 0)));
+    drop(runtime.spawn(alternate(turn, 1)));
+    measure("ping_pong", &runtime, rounds);
+    let runtime = Builder::new().build()?;
+    drop(runtime.spawn(works()));
+    measure("work", &runtime, rounds);
+    #[cfg(target_arch = "x86_64")]
+    println!("{:<14} {:12.2} ns", "clock", clock());
+    Ok(())
+}
+
+/// Nanoseconds of a look at the processor's clock.
+#[cfg(target_arch = "x86_64")]
+fn clock() -> f64 {
+    const LOOKS: u32 = 1_000_000;
+    let start = Instant::now();
+    for _ in 0..LOOKS {
+        // SAFETY: every processor of this architecture has it.
+        black_box(unsafe { std::arch::x86_64::_rdtsc() });
+    }
+    start.elapsed().as_nanos() as f64 / f64::from(LOOKS)
+}

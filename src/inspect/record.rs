@@ -1,0 +1,249 @@
+//! Recording what has happened: the last polls, with where each began and ended, how long it took, and who woke the task.
+//!
+//! ```no_run
+//! use camshaft::inspect::record;
+//! use camshaft::time::{Duration, sleep};
+//!
+//! async fn patient() {
+//!     sleep(Duration::from_millis(20)).await;
+//!     sleep(Duration::from_millis(50)).await;
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let runtime = camshaft::runtime::Builder::new().record(10_000).build()?;
+//!     runtime.block_on(async {
+//!         let _ = camshaft::spawn(patient()).await;
+//!     });
+//!     if let Some(recording) = runtime.recording() {
+//!         println!("{recording}"); // where tasks dwell, and the longest polls
+//!         std::fs::write("trace.json", recording.to_chrome_trace())?; // for https://ui.perfetto.dev
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What it costs
+//!
+//! Nothing while it is off: tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it is on,
+//! each poll kept takes 48 bytes, each place for a task 32, and each place in the ready queue 24.
+//!
+//! `cargo bench --bench recorder --features inspect` says what a poll costs more. Most of that is a look at the clock (here 14 ns, and
+//! what is noted 4), so polls that take less than a microsecond share one: up to 32 of them, and never for longer than that. They
+//! are told as equal parts of the time between, and [`Poll::shared`] says of how many. [`start_exact`] and
+//! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own.
+//!
+//! When the first task of a type has its turn, its type is looked up in the debug information. The first of all takes as long
+//! as the first [`dump`](super::dump), each other about a millisecond; no poll is charged for it, but everything waits.
+//!
+//! # What is told
+//!
+//! A **state** is a path of awaits, from the outermost function to the innermost whose state machine lies inside of it:
+//! `app::serve src/main.rs:12 -> app::read src/io.rs:40 -> Sleep`. It ends at a `Box` and at any other pointer, and where futures are
+//! joined. A future without a state machine, such as a fiber, and one without debug information, have no states; their polls are
+//! recorded all the same.
+//!
+//! **Who woke a task** is the task that was being polled when it was made ready, or I/O and timers, or another thread. Further
+//! wakes of a task that is ready change nothing, and are not counted.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use camshaft_executor::look::{self, Kind};
+use camshaft_executor::record as executor;
+pub use camshaft_inspect::{Dwell, PlanState, Poll, Recording, Stand, TaskStand, WokenBy};
+use camshaft_inspect::{Plan, PlanNext};
+
+/// Begins to record the last `polls` polls of the runtime on this thread, and drops what was recorded before. Outside of a
+/// runtime it does nothing.
+///
+/// It begins with the next batch of polls, so up to 63 that follow are not recorded.
+pub fn start(polls: usize) {
+    executor::start(settings(polls));
+}
+
+/// As [`start`], with each poll timed on its own.
+pub fn start_exact(polls: usize) {
+    let mut settings = settings(polls);
+    settings.exact = true;
+    executor::start(settings);
+}
+
+/// Ends the recording of the runtime on this thread, and drops what was recorded.
+pub fn stop() {
+    executor::stop();
+}
+
+/// What was recorded of the runtime on this thread; none if nothing is.
+///
+/// It may be called in a task, whose present poll has not ended and is not among those that are told.
+#[must_use]
+pub fn recording() -> Option<Recording> {
+    executor::snapshot().map(|snapshot| of(snapshot, None))
+}
+
+/// What the executor needs to know to record so many polls.
+pub(crate) fn settings(polls: usize) -> executor::Settings {
+    executor::Settings::new(polls, |kind| packed(kind).unwrap_or_default())
+}
+
+/// Polls that are kept if only long ones are to be reported.
+const FEW: usize = 64;
+
+/// What the executor needs to know to record, and to report polls that take long.
+pub(crate) fn settings_for(polls: Option<usize>, long: Option<Duration>) -> executor::Settings {
+    let mut settings = settings(polls.unwrap_or(FEW));
+    settings.long = long;
+    let limit = Limit::default();
+    settings.report = Rc::new(move |snapshot| {
+        if limit.allows(Instant::now()) {
+            let recording = of(snapshot.clone(), None);
+            for poll in &recording.polls {
+                print(poll, limit.left_out.take());
+            }
+        }
+    });
+    settings
+}
+
+/// How many lines are printed in a second.
+const LINES: u32 = 10;
+
+/// Keeps reports from flooding the output.
+#[derive(Default)]
+struct Limit {
+    second: Cell<Option<Instant>>,
+    lines: Cell<u32>,
+    left_out: Cell<u64>,
+}
+
+impl Limit {
+    fn allows(&self, now: Instant) -> bool {
+        let begun = self.second.get();
+        if begun.is_none_or(|begun| now.duration_since(begun) >= Duration::from_secs(1)) {
+            self.second.set(Some(now));
+            self.lines.set(0);
+        }
+        let allowed = self.lines.get() < LINES;
+        if allowed {
+            self.lines.set(self.lines.get() + 1);
+        } else {
+            self.left_out.set(self.left_out.get() + 1);
+        }
+        allowed
+    }
+}
+
+/// Prints that a poll took long.
+fn print(poll: &Poll, left_out: u64) {
+    let more = match left_out {
+        0 => String::new(),
+        count => format!(" ({count} more were not printed before)"),
+    };
+    // There is nobody to tell if it cannot be written.
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "camshaft: a long poll: {poll}{more}"
+    );
+}
+
+/// The plans that were made, by the address of the vtable that names the type: of this program, so they are the same everywhere.
+static PLANS: Mutex<Option<HashMap<usize, Arc<Plan>>>> = Mutex::new(None);
+
+fn plan_of(kind: &Kind) -> Arc<Plan> {
+    let known = |plans: &Option<HashMap<_, Arc<Plan>>>| plans.as_ref()?.get(&kind.vtable).cloned();
+    let plans = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plan) = known(&plans()) {
+        return plan;
+    }
+    let make = || camshaft_inspect::plan_of(kind.vtable, kind.size, kind.name);
+    let plan = std::panic::catch_unwind(make).unwrap_or_else(|_| Plan::default());
+    let plan = Arc::new(plan);
+    plans()
+        .get_or_insert_default()
+        .insert(kind.vtable, Arc::clone(&plan));
+    plan
+}
+
+/// A plan as the executor follows it.
+fn packed(kind: &Kind) -> Option<executor::Plan> {
+    let next = |next: &PlanNext| match *next {
+        PlanNext::Step(step) => executor::Next::Step(step),
+        PlanNext::State(state) => executor::Next::State(state),
+        _ => executor::Next::Unknown,
+    };
+    let plan = plan_of(kind);
+    let steps = plan.steps.iter().map(|step| executor::Step {
+        offset: step.offset,
+        width: step.width,
+        base: step.base,
+        next: step.next.iter().map(next).collect(),
+        otherwise: next(&step.otherwise),
+    });
+    executor::Plan::new(kind.size, &steps.collect::<Vec<_>>())
+}
+
+/// Gives the numbers of a snapshot their meaning.
+pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording {
+    let plans: Vec<_> = snapshot.kinds.iter().map(plan_of).collect();
+    let unknown: Arc<str> = "a type that is not known".into();
+    let label = |kind: Option<usize>| match kind.and_then(|kind| plans.get(kind)) {
+        Some(plan) => Arc::clone(&plan.name),
+        None => Arc::clone(&unknown),
+    };
+    let stand = |kind: Option<usize>, stand| match stand {
+        executor::Stand::At(state) => kind
+            .and_then(|kind| plans.get(kind)?.states.get(usize::from(state)).cloned())
+            .map_or(Stand::Unknown, Stand::At),
+        executor::Stand::Completed => Stand::Completed,
+        executor::Stand::Panicked => Stand::Panicked,
+        executor::Stand::Dropped => Stand::Dropped,
+        _ => Stand::Unknown,
+    };
+    let polls = snapshot.polls.iter().map(|poll| Poll {
+        task: poll.task.map(look::number),
+        of: label(poll.kind),
+        start: poll.start,
+        took: poll.took,
+        shared: poll.shared,
+        scheduled: poll.ready,
+        waited: poll.waited,
+        woken_by: woken_by(poll.woken_by),
+        woken_in: poll.woken_in,
+        first: poll.first,
+        from: stand(poll.kind, poll.from),
+        to: stand(poll.kind, poll.to),
+    });
+    let tasks = snapshot.tasks.iter().map(|task| TaskStand {
+        task: task.task.map(look::number),
+        name: task.name.clone(),
+        of: label(task.kind),
+        stand: stand(task.kind, task.stand),
+        running: task.running,
+        since: task.since,
+        polls: task.polls,
+        wakes: task.wakes,
+    });
+    Recording {
+        name: name.map(str::to_owned),
+        began: snapshot.began,
+        taken: snapshot.taken,
+        recorded: snapshot.recorded,
+        polls: polls.collect(),
+        tasks: tasks.collect(),
+    }
+}
+
+fn woken_by(who: executor::WokenBy) -> WokenBy {
+    match who {
+        executor::WokenBy::Task(id) => WokenBy::Task(look::number(id)),
+        executor::WokenBy::Root => WokenBy::Root,
+        executor::WokenBy::Event => WokenBy::Event,
+        executor::WokenBy::Thread => WokenBy::Thread,
+        executor::WokenBy::Outside => WokenBy::Outside,
+        _ => WokenBy::Unknown,
+    }
+}
