@@ -7,79 +7,23 @@ use common::*;
 #[path = "common/scratch.rs"]
 mod scratch;
 use scratch::Scratch;
+#[path = "common/leaves.rs"]
+mod leaves;
+use leaves::{caught, fd, is_described, leaf, leaf_of, on_each, told};
 
 use std::fs;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 
 use camshaft::buf::{AlignedBuf, IoBuf as _};
 use camshaft::fs::{File, OpenOptions};
-use camshaft::inspect::{self, Cause, Leaf, Node};
+use camshaft::inspect::{self, Cause};
 use camshaft::io::{AsyncFd, Interest, pipe};
 use camshaft::net::{TcpListener, TcpSocket, UdpSocket, UnixListener, UnixStream};
 use camshaft::process::Command;
-use camshaft::runtime::{Backend, Builder};
 use camshaft::task::{JoinSet, spawn_blocking};
 use camshaft::time::{interval, sleep, timeout};
-
-/// The first leaf on the only way down a tree.
-fn leaf_of(node: &Node) -> Option<&Leaf> {
-    match (&node.leaf, &node.children[..]) {
-        (Some(leaf), _) => Some(leaf),
-        (None, [child]) => leaf_of(child),
-        _ => None,
-    }
-}
-
-/// Polls a future once, which is not to be ready, and tells what it waits for then.
-async fn leaf<F: Future>(mut future: Pin<&mut F>) -> Leaf {
-    assert!(poll_once(future.as_mut()).await.is_pending());
-    let tree = inspect::tree_of(&*future);
-    let Some(leaf) = leaf_of(&tree.root) else {
-        panic!("no leaf: {tree}")
-    };
-    leaf.clone()
-}
-
-/// As [`leaf`], as text.
-async fn told<F: Future>(future: Pin<&mut F>) -> String {
-    leaf(future).await.to_string()
-}
-
-/// As [`leaf`], of a future that is made until one is not ready at once.
-async fn caught<F: Future>(make: impl Fn() -> F) -> Leaf {
-    loop {
-        let mut future = pin!(make());
-        if poll_once(future.as_mut()).await.is_pending() {
-            let tree = inspect::tree_of(&*future);
-            drop(future.await);
-            return leaf_of(&tree.root).expect("it has a leaf").clone();
-        }
-    }
-}
-
-/// Whether this program can be looked into.
-fn is_described() -> bool {
-    inspect::layout_of_val(&async {}).is_ok()
-}
-
-/// Runs a test on each of the backends that there are; `CAMSHAFT_BACKEND` may leave one of them.
-fn on_each(test: impl AsyncFn()) {
-    let _alone = alone();
-    if !is_described() {
-        return;
-    }
-    for backend in [Backend::Auto, Backend::Epoll] {
-        let runtime = Builder::new().backend(backend).build();
-        runtime.expect("a runtime can be built").block_on(test());
-    }
-}
-
-fn fd(of: &impl AsRawFd) -> RawFd {
-    of.as_raw_fd()
-}
 
 #[test]
 fn streams_tell_what_is_asked_for_and_who_is_there() {
@@ -170,9 +114,7 @@ fn unix_sockets_tell_their_paths() {
         let at = format!("fd {}, bound to {}", fd(&listener), path.display());
         assert_eq!(told(pin!(listener.accept())).await, format!("accept, {at}"));
         let client = UnixStream::connect(&path).await.expect("it listens");
-        let read = pin!(client.read(vec![0; 4]));
         let leaf = leaf(pin!(client.read(Vec::with_capacity(4)))).await;
-        drop(read);
         assert_eq!(leaf.peer.as_deref(), path.to_str());
         let (one, _other) = UnixStream::pair().expect("a pair");
         let link = fs::read_link(format!("/proc/self/fd/{}", fd(&one))).expect("it is open");

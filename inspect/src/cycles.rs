@@ -6,11 +6,11 @@ use crate::dump::{Activity, Dump};
 use crate::tree::Node;
 
 impl Dump {
-    /// The tasks that wait for each other's end in a circle, and so for ever: of each circle the numbers, each waiting for the
-    /// next, and the last for the first.
+    /// The tasks that wait for each other's end in a circle, and so for ever: of each circle the numbers, each waiting for
+    /// the next, and the last for the first.
     ///
-    /// Only a task that waits for nothing else is known to wait for ever: one that waits for several things, such as a task or a
-    /// time, is in no circle.
+    /// Only a task that waits for nothing else is known to wait for ever: one that waits for several things, such as a task
+    /// or a time, is in no circle.
     #[must_use]
     pub fn cycles(&self) -> Vec<Vec<u64>> {
         let waiting = self

@@ -290,7 +290,11 @@ impl ToJson for Leaf {
             known(json, "tasks", self.tasks);
             known(json, "pid", self.pid.map(u64::from));
             known(json, "signal", self.signal.and_then(positive));
-            known(json, "channel", self.channel.map(|at| format!("{at:#x}")));
+            let shared = match self.kind {
+                Cause::Lock => "lock",
+                _ => "channel",
+            };
+            known(json, shared, self.channel.map(|at| format!("{at:#x}")));
             known(json, "queued", self.queued);
             known(json, "senders", self.senders);
             known(json, "wanted", self.wanted);

@@ -7,6 +7,7 @@
 mod operations;
 #[allow(unsafe_code, reason = "asks about descriptors by number")]
 mod sockets;
+mod sync;
 mod view;
 
 use std::os::fd::RawFd;
@@ -60,8 +61,10 @@ impl Walker<'_> {
     /// What a future waits for that is known to wait for nothing else.
     pub(crate) fn known(&mut self, note: &Note, place: Place<'_>) -> Option<Leaf> {
         let path = note.of.name.split('<').next()?;
-        let (_, read) = KNOWN.iter().find(|(name, _)| *name == path)?;
-        read(self, &View::of(place))
+        match KNOWN.iter().find(|(name, _)| *name == path) {
+            Some((_, read)) => read(self, &View::of(place)),
+            None => self.shared(note, path, place),
+        }
     }
 
     /// Whether more is to be told of something than what it waits for: what that is lies in it.

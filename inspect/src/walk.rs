@@ -323,6 +323,7 @@ impl<'a> Walker<'a> {
         if first {
             self.mark(&mut node.children);
         }
+        self.refine(note, place, &mut node);
         node
     }
 

@@ -1,8 +1,8 @@
 //! Finds out that nothing can run any more, and says so.
 //!
-//! When the loop is about to wait, no task is ready. If moreover no timer is armed, no operation is in flight, and no closure runs on
-//! another thread, then nothing that the runtime knows of can end the wait. Another thread can: it may hold a waker or a
-//! handle, which nobody knows. So that is given some time, and the message says that it may still come.
+//! When the loop is about to wait, no task is ready. If moreover no timer is armed, no operation is in flight, and no
+//! closure runs on another thread, then nothing that the runtime knows of can end the wait. Another thread can: it may hold
+//! a waker or a handle, which nobody knows. So that is given some time, and the message says that it may still come.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -36,8 +36,8 @@ impl Standstill {
         }
     }
 
-    /// Looks whether the loop that is about to wait can only be woken by other threads, and tells if that has been so for a while.
-    /// Returns when to look again.
+    /// Looks whether the loop that is about to wait can only be woken by other threads, and tells if that has been so for a
+    /// while. Returns when to look again.
     #[cold]
     pub(crate) fn look(
         &self,

@@ -1,7 +1,7 @@
 //! Operations of this runtime: their names, what they are about, and how much they ask for.
 //!
-//! An operation owns what its request says, and keeps it, whichever of the backends carries it out: so what is told here is the
-//! same on each of them. The names of fields are those of the crate `camshaft-io`.
+//! An operation owns what its request says, and keeps it, whichever of the backends carries it out: so what is told here is
+//! the same on each of them. The names of fields are those of the crate `camshaft-io`.
 
 use std::borrow::Cow;
 use std::os::fd::RawFd;

@@ -53,8 +53,8 @@ type Ask =
 fn address(descriptor: RawFd, ask: Ask) -> Option<String> {
     let mut bytes = [0u8; size_of::<libc::sockaddr_storage>()];
     let mut length = libc::socklen_t::try_from(bytes.len()).ok()?;
-    // SAFETY: the kernel writes no more than `length` bytes. If the descriptor was closed meanwhile, it says so, or speaks of
-    // another with the same number, as it would to anybody.
+    // SAFETY: the kernel writes no more than `length` bytes. If the descriptor was closed meanwhile, it says so, or speaks
+    // of another with the same number, as it would to anybody.
     let failed = unsafe { ask(descriptor, bytes.as_mut_ptr().cast(), &raw mut length) };
     let bytes = bytes.get(..usize::try_from(length).ok()?)?;
     (failed == 0).then(|| readable(bytes)).flatten()
@@ -104,8 +104,8 @@ mod tests {
         leaf.to_string()
     }
 
-    /// Whether anybody has the file locked, as somebody with another open file sees it: the kernel tells these apart from the
-    /// process, even within one.
+    /// Whether anybody has the file locked, as somebody with another open file sees it: the kernel tells these apart from
+    /// the process, even within one.
     fn is_locked(other: &File) -> bool {
         let mut lock = whole_file();
         // SAFETY: it reads and writes one `flock`.

@@ -1,8 +1,8 @@
 //! Values read by the names of their parts.
 //!
 //! Of what is known by name, nothing is known by place: a part is found by the name that its author gave it, whatever the
-//! compiler did with it. A name that is not there, memory that cannot be read, or a value that is none of its type's, ends the
-//! reading with nothing, and nothing is said.
+//! compiler did with it. A name that is not there, memory that cannot be read, or a value that is none of its type's, ends
+//! the reading with nothing, and nothing is said.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,12 +51,15 @@ impl<'b> View<'b> {
 }
 
 impl Walker<'_> {
-    /// A part of a part of a value, and so on; `*` is what a pointer leads to. Wrappers are passed through.
+    /// A part of a part of a value, and so on. `*` is what a pointer leads to, `?` what is in an `Option`, and `|` what an
+    /// enum of one value or of a reference to one is. Wrappers are passed through.
     pub(crate) fn get<'b>(&mut self, view: &View<'b>, path: &str) -> Option<View<'b>> {
         let mut view = view.clone();
         for step in path.split('.') {
             view = match step {
                 "*" => self.target(&view)?,
+                "?" => self.some(&view)?,
+                "|" => self.either(&view)?,
                 name => self.named(view, name)?,
             };
         }
@@ -118,6 +121,49 @@ impl Walker<'_> {
             return None;
         }
         self.named(some, "__0")
+    }
+
+    /// What an enum holds in any of its variants, or refers to.
+    fn either<'b>(&mut self, view: &View<'b>) -> Option<View<'b>> {
+        let (_, holds) = self.which(view)?;
+        let held = self.named(holds, "__0")?;
+        match self.catalog.get(held.key)?.shape {
+            Shape::Pointer(..) => self.target(&held),
+            _ => Some(held),
+        }
+    }
+
+    /// What a closure refers to, of a type whose name begins so.
+    pub(crate) fn referred(&mut self, closure: &View<'_>, begin: &str) -> Option<View<'static>> {
+        let mut closure = closure.clone();
+        // Into the wrapper, to what the closure has captured.
+        for _ in 0..DEPTH {
+            let of = self.catalog.get(closure.key)?;
+            for member in of.members() {
+                let part = self.at(closure.clone(), member)?;
+                let Shape::Pointer(_, target) = self.catalog.get(member.of)?.shape else {
+                    continue;
+                };
+                let name = &self.catalog.get(target)?.name;
+                let refers_twice = name.starts_with('&');
+                if name.starts_with(begin) {
+                    return self.target(&part);
+                }
+                if refers_twice {
+                    let inner = self.target(&part)?;
+                    let inner = self.target(&inner)?;
+                    return self
+                        .catalog
+                        .get(inner.key)?
+                        .name
+                        .starts_with(begin)
+                        .then_some(inner);
+                }
+            }
+            let only = self.only(&of)?;
+            closure = self.at(closure, &only)?;
+        }
+        None
     }
 
     /// How many bytes there are in the array that a reference leads to.
@@ -208,4 +254,102 @@ impl Walker<'_> {
 /// The part of a wrapper that matters, such as the value of a `Mutex` or of an `Rc`.
 fn inner(of: &Type) -> Option<Member> {
     INNER.iter().find_map(|name| of.member(name)).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::memory::OwnMemory;
+    use crate::program::{anchor_of, load_bias, type_of, with_program};
+
+    struct Sample {
+        shared: Rc<Inner>,
+        choice: Option<Box<u32>>,
+        name: String,
+    }
+
+    struct Inner {
+        count: Cell<u64>,
+        locked: Mutex<RefCell<u16>>,
+    }
+
+    /// Reads a sample; nothing without debug information.
+    fn read<T: Send>(
+        stale: bool,
+        read: impl FnOnce(&mut Walker<'_>, &View<'_>) -> T + Send,
+    ) -> Option<T> {
+        let sample = Sample {
+            shared: Rc::new(Inner {
+                count: Cell::new(7),
+                locked: Mutex::new(RefCell::new(8)),
+            }),
+            choice: Some(Box::new(9)),
+            name: "a name".to_owned(),
+        };
+        assert!(sample.shared.count.get() == 7 && !sample.shared.locked.is_poisoned());
+        let (anchor, at) = (
+            anchor_of(&raw const sample),
+            (&raw const sample).addr() as u64,
+        );
+        let told = with_program(|catalog| {
+            let key = type_of(catalog, anchor, size_of::<Sample>())?;
+            let mut walker = Walker::new(catalog, &OwnMemory, load_bias());
+            walker.stale = stale;
+            let bytes = walker.read(at, size_of::<Sample>() as u64)?;
+            let place = Place {
+                key,
+                at,
+                bytes: &bytes,
+                way: crate::walk::Way::default(),
+            };
+            Some(read(&mut walker, &View::of(place)))
+        });
+        assert_eq!(sample.choice.as_deref(), Some(&9));
+        assert_eq!(sample.name, "a name");
+        told.ok().flatten()
+    }
+
+    #[test]
+    fn parts_are_read_by_name_through_wrappers_and_pointers() {
+        let told = read(false, |walker, sample| {
+            let name = walker.get(sample, "name")?;
+            Some((
+                walker.count(sample, "shared.*.count")?,
+                walker.count(sample, "shared.*.locked.value.value")?,
+                walker.count(sample, "choice.?.*")?,
+                walker.text(&name)?,
+            ))
+        });
+        assert!(told.is_none_or(|told| told == Some((7, 8, 9, "a name".to_owned()))));
+    }
+
+    #[test]
+    fn what_is_not_there_is_nothing() {
+        let told = read(false, |walker, sample| {
+            [
+                "shared.*.total",
+                "count",
+                "choice.*.x",
+                "name.?",
+                "shared.?",
+                "",
+            ]
+            .map(|path| walker.count(sample, path))
+        });
+        assert!(told.is_none_or(|told| told == [None; 6]));
+    }
+
+    #[test]
+    fn what_is_stale_is_not_followed() {
+        let told = read(true, |walker, sample| {
+            let name = walker.get(sample, "name");
+            let text = name.and_then(|name| walker.text(&name));
+            (walker.count(sample, "shared.*.count"), text)
+        });
+        assert!(told.is_none_or(|told| told == (None, None)));
+    }
 }
