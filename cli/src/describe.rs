@@ -2,9 +2,9 @@
 
 use camshaft_inspect::{Held, Layout, Precision, Role, StateLayout};
 
-use crate::names::Names;
 use crate::program::{Function, place};
 use crate::terminal::{Page, Piece, Weight, count, fit, number};
+use camshaft_inspect::names::Names;
 
 /// A row of what is held. What has no name and is of one type makes one row.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use crate::names::segments;
 use crate::program::{Function, Program};
+use camshaft_inspect::names::segments;
 
 /// How many names are offered instead.
 const OFFERED: usize = 12;

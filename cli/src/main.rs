@@ -21,7 +21,6 @@ mod diff;
 mod dump;
 mod find;
 mod flow;
-mod names;
 mod program;
 mod select;
 mod sizes;

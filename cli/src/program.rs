@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use camshaft_inspect::{Catalog, Layout, Missing, Site};
 
-use crate::names::{Kind, Names};
+use camshaft_inspect::names::{Kind, Names};
 
 /// What a program is made of.
 pub(crate) struct Program {
@@ -36,17 +36,13 @@ impl Program {
             Missing::Unreadable(why) => anyhow::anyhow!(why),
             missing => anyhow::anyhow!("{}: {missing}", path.display()),
         })?;
-        let mut names = Names::default();
         let mut layouts = Vec::new();
         for key in catalog.coroutines() {
             let Some(layout) = catalog.layout(key) else {
                 continue; // declared here, and described nowhere
             };
-            if names.wants(&layout.name)
-                && let Some(of) = catalog.get(key)
-                && let Some(symbol) = catalog.body_symbol(&of)
-            {
-                names.learn(&layout.name, &symbol);
+            if let Some(of) = catalog.get(key) {
+                catalog.learn(&of);
             }
             layouts.push(layout);
         }
@@ -56,6 +52,7 @@ impl Program {
         for missing in catalog.missing() {
             eprintln!("warning: {}: {missing}", path.display());
         }
+        let names = catalog.names().clone();
         let mut functions: Vec<_> = layouts
             .into_iter()
             .map(|layout| Function {

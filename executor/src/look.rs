@@ -62,6 +62,7 @@ pub enum Activity {
 }
 
 /// What every type is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
+/// That the crate that reads has one as well, and another crate, is no mistake: crates here know nothing of each other.
 trait Anchor {
     #[expect(dead_code, reason = "it makes vtables differ")]
     fn identity(&self) -> TypeId

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::containers::Note;
 use crate::image::Image;
 use crate::load::Open;
+use crate::names::Names;
 use crate::scan::{Index, NameHash};
 use crate::types::{Shape, Site, Type, TypeKey};
 use crate::{Layout, Missing, layout, sites};
@@ -42,6 +43,7 @@ pub struct Catalog {
     polls: HashMap<u64, Option<Site>>,
     notes: HashMap<TypeKey, Option<Arc<Note>>>,
     interesting: HashMap<TypeKey, bool>,
+    names: Names,
     /// How many arrays are being read that lie in each other.
     arrays: u32,
     /// What the rest refers to (MAPPED), so it is dropped last.
@@ -129,6 +131,7 @@ impl Catalog {
             polls: HashMap::new(),
             notes: HashMap::new(),
             interesting: HashMap::new(),
+            names: Names::default(),
             arrays: 0,
             image,
         })
@@ -202,6 +205,27 @@ impl Catalog {
             let name = open.text(entry.attr_value(gimli::DW_AT_linkage_name)?)?;
             Some(format!("{:#}", rustc_demangle::demangle(&name)))
         })
+    }
+
+    /// The name of a type for people.
+    pub(crate) fn label(&mut self, of: &Type) -> String {
+        self.learn(of);
+        self.names.label(&of.name)
+    }
+
+    /// The names of state machines for people, with what has been learnt of them by [`learn`](Self::learn).
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Learns of which type the `impl` is that a coroutine was written in, if there is one.
+    pub fn learn(&mut self, of: &Type) {
+        if self.names.wants(&of.name)
+            && let Some(symbol) = self.body_symbol(of)
+        {
+            self.names.learn(&of.name, &symbol);
+        }
     }
 
     /// Where the `poll` of a type is written, if it has one.

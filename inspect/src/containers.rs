@@ -82,7 +82,7 @@ impl Note {
         let poll = catalog.poll(&of);
         let nature = nature(catalog, key, &of).unwrap_or(Nature::Opaque);
         Some(Self {
-            label: crate::names::label(&of.name).into(),
+            label: catalog.label(&of).into(),
             family: catalog.is_family(&of),
             poll,
             nature,

@@ -47,7 +47,7 @@ mod load;
 #[allow(unsafe_code, reason = "asks the kernel to copy")]
 mod memory;
 mod missing;
-mod names;
+pub mod names;
 mod plan;
 #[allow(unsafe_code, reason = "takes the addresses of vtables")]
 mod program;

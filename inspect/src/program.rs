@@ -17,6 +17,9 @@ use crate::walk::Walker;
 use crate::{Catalog, Layout, Missing};
 
 /// What every type is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
+///
+/// The executor and the fibers have a trait like this of their own. They are crates that know nothing of this one or of each other,
+/// and any trait serves: the index takes the vtables of all. One place for ten lines would be a crate for all three to depend on.
 trait Anchor {
     #[expect(dead_code, reason = "it makes vtables differ")]
     fn identity(&self) -> TypeId

@@ -7,6 +7,7 @@ use std::any::TypeId;
 use std::hint::black_box;
 
 /// What every future is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
+/// That the crate that reads has one as well, and another crate, is no mistake: crates here know nothing of each other.
 trait Anchor {
     #[expect(dead_code, reason = "it makes vtables differ")]
     fn identity(&self) -> TypeId
