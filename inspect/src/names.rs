@@ -182,6 +182,11 @@ impl Names {
     }
 }
 
+/// A name as a tree shows it, of which nothing more is known.
+pub(crate) fn label(raw: &str) -> String {
+    Names::default().label(raw)
+}
+
 /// The kind and number of a state machine, or of the body of one, whose last segment this is.
 fn coroutine(segment: &str) -> Option<(Kind, String)> {
     let (name, _) = segment.strip_prefix('{')?.split_once('#')?;

@@ -113,7 +113,7 @@ fn fallback(name: &str) -> String {
     let inner = name.strip_prefix("camshaft_executor::builder::");
     let inner = inner.and_then(|name| name.split_once('<'));
     let inner = inner.map_or(name, |(_, inner)| inner.trim_end_matches('>'));
-    crate::names::Names::default().label(&inner.replace("::{{closure}}", ""))
+    crate::names::label(&inner.replace("::{{closure}}", ""))
 }
 
 struct Planner<'a> {
