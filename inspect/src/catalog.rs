@@ -3,7 +3,6 @@
 //! A catalog answers with plain data. It is filled as it is asked: opening it makes an index of where things are, and a type is
 //! read when somebody wants it.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use crate::containers::Note;
 use crate::image::Image;
 use crate::load::Open;
 use crate::names::Names;
+use crate::quick::{Map, Set};
 use crate::scan::{Index, NameHash};
 use crate::types::{Shape, Site, Type, TypeKey};
 use crate::{Layout, Missing, layout, sites};
@@ -37,12 +37,12 @@ use crate::{Layout, Missing, layout, sites};
 /// ```
 pub struct Catalog {
     index: Index,
-    types: HashMap<TypeKey, Option<Arc<Type>>>,
-    open: HashMap<u32, Open>,
-    states: HashMap<TypeKey, Option<Arc<[State]>>>,
-    polls: HashMap<u64, Option<Site>>,
-    notes: HashMap<TypeKey, Option<Arc<Note>>>,
-    interesting: HashMap<TypeKey, bool>,
+    types: Map<TypeKey, Option<Arc<Type>>>,
+    open: Map<u32, Open>,
+    states: Map<TypeKey, Option<Arc<[State]>>>,
+    polls: Map<u64, Option<Site>>,
+    notes: Map<TypeKey, Option<Arc<Note>>>,
+    interesting: Map<TypeKey, bool>,
     names: Names,
     /// How many arrays are being read that lie in each other.
     arrays: u32,
@@ -125,12 +125,12 @@ impl Catalog {
         }
         Ok(Self {
             index,
-            types: HashMap::new(),
-            open: HashMap::new(),
-            states: HashMap::new(),
-            polls: HashMap::new(),
-            notes: HashMap::new(),
-            interesting: HashMap::new(),
+            types: Map::default(),
+            open: Map::default(),
+            states: Map::default(),
+            polls: Map::default(),
+            notes: Map::default(),
+            interesting: Map::default(),
             names: Names::default(),
             arrays: 0,
             image,
@@ -241,7 +241,7 @@ impl Catalog {
 
     /// Closes what was opened to answer; the index stays.
     pub fn rest(&mut self) {
-        self.open = HashMap::new();
+        self.open = Map::default();
     }
 
     /// Whether a type with the same name has a `poll`, for whatever it is generic over.
@@ -276,7 +276,7 @@ impl Catalog {
             return *known;
         }
         // Types refer to each other in circles. If nothing is found from here, nothing is from whatever was seen either.
-        let mut seen = HashSet::from([key]);
+        let mut seen = Set::from_iter([key]);
         let mut left = vec![key];
         while let Some(next) = left.pop() {
             let found = match self.interesting.get(&next) {

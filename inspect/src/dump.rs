@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::json::{Json, ToJson};
-use crate::memory::OwnMemory;
+use crate::memory::Pages;
 use crate::program::{load_bias, type_of, unknown};
 use crate::tree::Node;
 use crate::walk::Walker;
@@ -103,10 +103,10 @@ pub struct Dump {
 #[must_use]
 pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
     let trees = with_program(|catalog| {
-        let bias = load_bias();
+        let (memory, bias) = (Pages::new(), load_bias());
         let tree = |sight: &Sight| match type_of(catalog, sight.vtable, sight.size) {
             _ if sight.activity == Activity::Ending => Node::limit(sight.type_name, "is ending"),
-            Some(key) => Walker::new(catalog, &OwnMemory, bias)
+            Some(key) => Walker::new(catalog, &memory, bias)
                 .here(now)
                 .running(sight.activity == Activity::Running)
                 .walk(key, sight.address as u64),

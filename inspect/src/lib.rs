@@ -51,6 +51,7 @@ pub mod names;
 mod plan;
 #[allow(unsafe_code, reason = "takes the addresses of vtables")]
 mod program;
+mod quick;
 mod recording;
 mod scan;
 mod sites;

@@ -1,6 +1,5 @@
 //! What a future waits for: a tree, as text and as JSON.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use crate::catalog::Precision;
 use crate::json::{Json, ToJson};
 use crate::leaf::Leaf;
+use crate::quick::{Map, Quick};
 use crate::types::Site;
 
 /// A future, and below it the futures that it waits for.
@@ -119,7 +119,7 @@ impl Node {
 
     /// A number that trees which are alike have in common.
     pub(crate) fn likeness(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
+        let mut hasher = Quick::default();
         let mut left = vec![self];
         while let Some(node) = left.pop() {
             node.standing.hash(&mut hasher);
@@ -200,7 +200,7 @@ impl fmt::Debug for Below<'_> {
 pub(crate) fn fold<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<Vec<usize>> {
     let nodes: Vec<_> = nodes.collect();
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut known: Map<u64, Vec<usize>> = Map::default();
     for (place, node) in nodes.iter().enumerate() {
         let candidates = known.entry(node.likeness()).or_default();
         let like = |group: &&usize| nodes[groups[**group][0]].is_like(node);

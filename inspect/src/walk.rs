@@ -6,7 +6,6 @@
 //!
 //! Every walk ends: it visits a bounded number of things, to a bounded depth, and follows no pointer twice to the same type.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::leaves::FIBER;
 use crate::liveness::is_maybe_done;
 use crate::load::little;
 use crate::memory::Memory;
+use crate::quick::Set;
 use crate::tree::{Node, Standing};
 use crate::types::{Member, Shape, TypeKey};
 
@@ -36,7 +36,7 @@ pub struct Walker<'a> {
     memory: &'a dyn Memory,
     /// How far from where it was linked the program is loaded.
     pub(crate) bias: u64,
-    pub(crate) seen: HashSet<(u64, TypeKey)>,
+    pub(crate) seen: Set<(u64, TypeKey)>,
     /// The most futures in one tree.
     most: u32,
     steps: u32,
@@ -75,7 +75,7 @@ impl<'a> Walker<'a> {
             catalog,
             memory,
             bias,
-            seen: HashSet::new(),
+            seen: Set::default(),
             most: NODES,
             steps: 0,
             depth: 0,
