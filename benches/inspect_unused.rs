@@ -1,0 +1,215 @@
+//! What it costs that one could look at tasks: the same program with the feature `inspect` and without. Prints a table.
+//!
+//! ```console
+//! $ cargo bench -p camshaft --bench inspect_unused --no-run       # prints the path of the one without
+//! $ cargo bench -p camshaft --features inspect --bench inspect_unused -- --against PATH
+//! ```
+//!
+//! The two take turns, as programs of their own. Where valgrind is installed, their instructions are counted too. `-p camshaft`
+//! keeps other packages from switching the feature on. The floor is the first column: nothing should differ.
+//!
+//! | row | one of it |
+//! |---|---|
+//! | `spawn_join` | a task that does nothing: spawned, run, awaited |
+//! | `yield` | one task gives way to itself |
+//! | `ping_pong` | a round trip of two tasks |
+//! | parked task | the resident memory of a task that waits for ever |
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fs;
+use std::future::{pending, poll_fn};
+use std::hint::black_box;
+use std::pin::{Pin, pin};
+use std::process::Command;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use camshaft::runtime::{Builder, Runtime};
+use camshaft::task::yield_now;
+
+type Failure = Box<dyn Error>;
+
+const KINDS: [&str; 3] = ["spawn_join", "yield", "ping_pong"];
+/// Operations that are counted by valgrind, and that are timed.
+const COUNTED: u64 = 10_000;
+const TIMED: u64 = 3_000_000;
+/// Tasks whose memory is measured.
+const PARKED: usize = 200_000;
+const ROUNDS: usize = 9;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |option: &str| {
+        let place = arguments.iter().position(|word| word == option)?;
+        arguments.get(place + 1)
+    };
+    let test = arguments.iter().any(|word| word == "--test");
+    match (value("--work"), value("--against")) {
+        (Some(kind), _) => println!("{}", work(kind)?),
+        (_, Some(other)) => compare(other, test)?,
+        _ if test => {
+            for kind in KINDS {
+                println!("{kind}: {} ns", work(&format!("{kind}:counted"))?);
+            }
+        }
+        _ => println!(
+            "give this path to `--against` of another build: {}",
+            std::env::current_exe()?.display()
+        ),
+    }
+    Ok(())
+}
+
+/// Compares this program with another build of it.
+fn compare(other: &str, test: bool) -> Result<(), Failure> {
+    let own = std::env::current_exe()?.display().to_string();
+    let rounds = if test { 1 } else { ROUNDS };
+    println!(
+        "{:<24} {:>12} {:>12} {:>8}",
+        "unused", "without", "with", "ratio"
+    );
+    let row = |name: String, [without, with]: [f64; 2]| {
+        println!(
+            "{name:<24} {without:>12.2} {with:>12.2} {:>8.3}",
+            with / without
+        );
+    };
+    for kind in KINDS {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..rounds {
+            // Whoever comes second in a round comes first in the next.
+            for turn in [round % 2, 1 - round % 2] {
+                let program = [other, &own][turn];
+                times[turn].push(number(program, kind)?);
+            }
+        }
+        row(format!("{kind}, ns"), times.map(median));
+    }
+    for kind in KINDS {
+        let counts = [counted(other, kind), counted(&own, kind)];
+        match counts {
+            [Some(without), Some(with)] => row(format!("{kind}, instructions"), [without, with]),
+            _ => println!("{kind}, instructions: valgrind is not installed"),
+        }
+    }
+    row(
+        "parked task, bytes".to_owned(),
+        [number(other, "parked")?, number(&own, "parked")?],
+    );
+    Ok(())
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// What a program says of a kind of work.
+fn number(program: &str, kind: &str) -> Result<f64, Failure> {
+    let output = Command::new(program).args(["--work", kind]).output()?;
+    let said = String::from_utf8(output.stdout)?;
+    if !output.status.success() {
+        return Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(said.trim().parse()?)
+}
+
+/// The instructions of one operation, if they can be counted.
+fn counted(program: &str, kind: &str) -> Option<f64> {
+    let mut command = Command::new("valgrind");
+    command.args([
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+        "--collect-atstart=no",
+        "--toggle-collect=*measured*",
+    ]);
+    let output = command
+        .args([program, "--work", &format!("{kind}:counted")])
+        .output()
+        .ok()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (_, count) = said.split_once("Collected : ")?;
+    let count: f64 = count.split_whitespace().next()?.parse().ok()?;
+    Some(count / COUNTED as f64)
+}
+
+/// Does the work. Returns the nanoseconds of one operation, or the bytes of one task.
+fn work(kind: &str) -> Result<f64, Failure> {
+    let runtime = Builder::new().build()?;
+    if kind == "parked" {
+        drop(runtime.spawn(pending::<()>()));
+        let before = resident()?;
+        (0..PARKED).for_each(|_| drop(runtime.spawn(pending::<()>())));
+        runtime.block_on(yield_now());
+        return Ok((resident()? - before) / PARKED as f64);
+    }
+    let (kind, count) = match kind.strip_suffix(":counted") {
+        Some(kind) => (kind, COUNTED),
+        None => (kind, TIMED),
+    };
+    let turn = Rc::new(Turn::default());
+    let work = async || match kind {
+        "spawn_join" => {
+            for _ in 0..count {
+                // A task that does nothing cannot fail.
+                let _ = camshaft::spawn(async {}).await;
+            }
+        }
+        "yield" => {
+            for _ in 0..count {
+                yield_now().await;
+            }
+        }
+        _ => alternate(turn.clone(), 0, count).await,
+    };
+    if kind == "ping_pong" {
+        drop(runtime.spawn(alternate(turn.clone(), 1, u64::MAX)));
+    }
+    runtime.block_on(work()); // slots and queues grow
+    let begin = Instant::now();
+    measured(&runtime, pin!(work()));
+    Ok(begin.elapsed().as_nanos() as f64 / count as f64)
+}
+
+/// The one function whose instructions count.
+#[inline(never)]
+fn measured(runtime: &Runtime, work: Pin<&mut dyn Future<Output = ()>>) {
+    runtime.block_on(work);
+    black_box(());
+}
+
+/// Two tasks that take turns.
+#[derive(Default)]
+struct Turn {
+    number: Cell<u64>,
+    waiting: Cell<Option<Waker>>,
+}
+
+async fn alternate(turn: Rc<Turn>, side: u64, rounds: u64) {
+    for _ in 0..rounds {
+        poll_fn(|cx| {
+            if turn.number.get() % 2 == side {
+                return Poll::Ready(());
+            }
+            turn.waiting.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        turn.number.set(turn.number.get() + 1);
+        if let Some(waker) = turn.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// The resident memory of this process, in bytes.
+fn resident() -> Result<f64, Failure> {
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .ok_or("statm has two numbers and more")?;
+    Ok(pages.parse::<f64>()? * 4096.0)
+}
