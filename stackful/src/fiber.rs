@@ -209,6 +209,10 @@ where
                 }
             };
             self.state = State::Started(start(birth, false, body));
+            #[cfg(feature = "inspect")]
+            if let State::Started(core) = &self.state {
+                core.frame().owned_by(core);
+            }
         }
         match &mut self.state {
             State::Started(core) => Some(core),

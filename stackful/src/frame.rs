@@ -34,6 +34,8 @@ use corosensei::stack::StackPointer;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::arena::page_bytes;
+#[cfg(feature = "inspect")]
+use crate::look::{Listed, Waits};
 use crate::pool;
 use crate::stack::Stack;
 
@@ -81,11 +83,13 @@ pub(crate) struct Frame {
     /// Its thread was unwinding when it was resumed, so `thread::panicking` says nothing about the fiber.
     outer_panic: Cell<bool>,
     pub(crate) is_generator: bool,
+    /// What each wait leaves for those who look from outside: it fills the cache line.
+    #[cfg(feature = "inspect")]
+    pub(crate) waits: Waits,
     pub(crate) birth: Birth,
     stack: ManuallyDrop<Stack>,
-    /// While the fiber waits: where the future is, and a vtable of its type. Else zeroes.
     #[cfg(feature = "inspect")]
-    pub(crate) awaited: Cell<[usize; 2]>,
+    pub(crate) listed: Listed,
 }
 
 /// What lies at the upper end of a stack.
@@ -167,10 +171,12 @@ impl Core {
             cancelled: Cell::new(false),
             outer_panic: Cell::new(false),
             is_generator,
+            #[cfg(feature = "inspect")]
+            waits: Waits::new(),
             birth,
             stack: ManuallyDrop::new(stack),
             #[cfg(feature = "inspect")]
-            awaited: Cell::new([0; 2]),
+            listed: Listed::new(),
         };
         let whole = Block {
             switch: ManuallyDrop::new(switch),
@@ -178,12 +184,15 @@ impl Core {
         };
         // SAFETY: DISJOINT: this stack is ours, and at its upper end there is room for the block, aligned.
         unsafe { block.write(whole) };
-        Self {
+        let core = Self {
             block: NonNull::new(block).expect("a stack is not at address zero"),
-        }
+        };
+        #[cfg(feature = "inspect")]
+        core.frame().enlist();
+        core
     }
 
-    fn frame(&self) -> &Frame {
+    pub(crate) fn frame(&self) -> &Frame {
         // SAFETY: ON STACK. Only the other half of the block is ever borrowed mutably.
         unsafe { &(*self.block.as_ptr()).frame }
     }
@@ -225,6 +234,8 @@ impl Core {
     /// Gives the stack back. The fiber has ended.
     #[inline]
     pub(crate) fn finish(self) {
+        #[cfg(feature = "inspect")]
+        self.frame().delist();
         // SAFETY: ON STACK; nothing refers to the block any more, and it is not used after this.
         let block = unsafe { self.block.read() };
         debug_assert!(block.switch.done());
@@ -323,6 +334,18 @@ impl Frame {
     pub(crate) fn guards(&self, address: usize) -> bool {
         let limit = self.stack.limit();
         (limit - page_bytes()..limit).contains(&address)
+    }
+
+    /// The address of the block that this is a part of.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn block(&self) -> usize {
+        ptr::from_ref(self).addr() - std::mem::offset_of!(Block, frame)
+    }
+
+    /// The addresses of the stack that can be used.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn stack(&self) -> std::ops::Range<usize> {
+        self.stack.limit()..self.stack.top()
     }
 
     /// How much of the stack lies between its end and an address on it.

@@ -61,6 +61,8 @@ impl Here<'_> {
     /// Lets the task wait. Returns when it is polled again; unwinds if it is dropped.
     #[inline(always)]
     pub(crate) fn suspend(&self) {
+        #[cfg(feature = "inspect")]
+        self.task.waits.here();
         self.task.switch_out();
         set_current(self.frame);
         if self.task.is_cancelled() {

@@ -55,7 +55,9 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
             return output;
         }
         #[cfg(feature = "inspect")]
-        let _awaited = Awaited::begin(&here.task.awaited, &*future);
+        let place = crate::look::place(&*future);
+        #[cfg(feature = "inspect")]
+        let _awaiting = here.task.waits.begin(&place);
         here.suspend();
     }
 }
@@ -79,27 +81,6 @@ impl<'a> Polling<'a> {
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
         self.0.set(false);
-    }
-}
-
-/// A fiber tells what it waits for, until this is dropped: also by the unwind of one that was dropped, before anything else is.
-#[cfg(feature = "inspect")]
-struct Awaited<'a>(&'a Cell<[usize; 2]>);
-
-#[cfg(feature = "inspect")]
-impl<'a> Awaited<'a> {
-    #[inline]
-    fn begin<F>(place: &'a Cell<[usize; 2]>, future: &F) -> Self {
-        place.set(crate::look::place(future));
-        Self(place)
-    }
-}
-
-#[cfg(feature = "inspect")]
-impl Drop for Awaited<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.set([0; 2]);
     }
 }
 
@@ -232,39 +213,5 @@ impl fmt::Debug for Current {
             .field("stack_size", &self.stack_size)
             .field("stack_used", &self.stack_used)
             .finish()
-    }
-}
-
-#[cfg(all(test, feature = "inspect"))]
-mod tests {
-    use std::future::pending;
-    use std::rc::Rc;
-    use std::task::Waker;
-
-    use super::*;
-    use crate::Fiber;
-
-    /// Notes, when it is dropped, what the fiber says that it waits for.
-    struct Notes(Rc<Cell<Option<[usize; 2]>>>);
-
-    impl Drop for Notes {
-        fn drop(&mut self) {
-            let frame = frame::current().expect("it is dropped on the fiber");
-            self.0.set(Some(frame.awaited.get()));
-        }
-    }
-
-    #[test]
-    fn a_fiber_that_unwinds_waits_for_nothing() {
-        let noted = Rc::new(Cell::new(None));
-        let notes = Notes(Rc::clone(&noted));
-        let mut fiber = Box::pin(Fiber::new(move || {
-            let _notes = notes;
-            wait(pending::<()>());
-        }));
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(fiber.as_mut().poll(&mut context).is_pending());
-        drop(fiber);
-        assert_eq!(noted.get(), Some([0; 2]));
     }
 }
