@@ -257,7 +257,8 @@ fn a_fiber_can_look_and_is_named() {
         assert_eq!(waiting.name.as_deref(), Some("waiter"));
         let told = text(&waiting.root);
         assert!(
-            told.starts_with("Fiber: ") && told.ends_with("(patient@patient(Sleep: 3.0s left))"),
+            told.starts_with("fiber \"waiter\"(")
+                && told.ends_with("(patient@patient(Sleep: 3.0s left)))"),
             "{told}"
         );
     });

@@ -4,16 +4,21 @@
 //! read when somebody wants it.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::calls::{Call, Calls};
 use crate::containers::Note;
 use crate::image::Image;
 use crate::load::Open;
+use crate::memory::Memory;
 use crate::names::Names;
 use crate::quick::{Map, Set};
+use crate::registers::Registers;
 use crate::scan::{Index, NameHash};
 use crate::types::{Shape, Site, Type, TypeKey};
+use crate::unwind::{Stacks, Trace, Unwinder};
 use crate::{Layout, Missing, layout, sites};
 
 /// What is known of a program.
@@ -44,6 +49,8 @@ pub struct Catalog {
     notes: Map<TypeKey, Option<Arc<Note>>>,
     interesting: Map<TypeKey, bool>,
     names: Names,
+    unwinder: Unwinder,
+    calls: Calls,
     /// How many arrays are being read that lie in each other.
     arrays: u32,
     /// What the rest refers to (MAPPED), so it is dropped last.
@@ -132,6 +139,8 @@ impl Catalog {
             notes: Map::default(),
             interesting: Map::default(),
             names: Names::default(),
+            unwinder: Unwinder::default(),
+            calls: Calls::default(),
             arrays: 0,
             image,
         })
@@ -242,6 +251,29 @@ impl Catalog {
     /// Closes what was opened to answer; the index stays.
     pub fn rest(&mut self) {
         self.open = Map::default();
+        self.unwinder.rest();
+        self.calls.rest();
+    }
+
+    /// The calls on a stack of this process, by their addresses. Which files are loaded is looked up once until
+    /// [`rest`](Self::rest).
+    pub(crate) fn unwind(
+        &mut self,
+        memory: &dyn Memory,
+        stacks: &Stacks,
+        own: &Range<u64>,
+        start: Registers,
+    ) -> Trace {
+        if !self.unwinder.refresh() {
+            self.calls.clear();
+        }
+        self.unwinder.unwind(memory, stacks, own, start)
+    }
+
+    /// The calls at an address of this process, the last one first.
+    pub(crate) fn calls_at(&mut self, address: u64) -> Arc<[Call]> {
+        let module = self.unwinder.module(address);
+        self.calls.at(&self.image, module, address)
     }
 
     /// Whether a type with the same name has a `poll`, for whatever it is generic over.

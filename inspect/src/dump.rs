@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fibers::Fibers;
 use crate::json::{Json, ToJson};
 use crate::memory::Pages;
 use crate::program::{load_bias, type_of, unknown};
+use crate::registers::Registers;
 use crate::tree::Node;
 use crate::walk::Walker;
 use crate::{Missing, with_program};
@@ -99,18 +101,28 @@ pub struct Dump {
     pub missing: Vec<Missing>,
 }
 
-/// Looks at tasks. `now` is what `CLOCK_MONOTONIC` shows.
+/// Looks at tasks, of a thread with these fibers. `now` is what `CLOCK_MONOTONIC` shows.
 #[must_use]
-pub fn dump(sights: Vec<Sight>, now: Duration) -> Dump {
+pub fn dump(sights: Vec<Sight>, mut fibers: Fibers, now: Duration) -> Dump {
+    // If a fiber runs, this is one of its calls until the trees are there.
+    fibers.here = Some(Registers::here());
     let trees = with_program(|catalog| {
         let (memory, bias) = (Pages::new(), load_bias());
         let tree = |sight: &Sight| match type_of(catalog, sight.vtable, sight.size) {
             _ if sight.activity == Activity::Ending => Node::limit(sight.type_name, "is ending"),
             Some(key) => Walker::new(catalog, &memory, bias)
                 .here(now)
+                .fibers(&fibers)
                 .running(sight.activity == Activity::Running)
                 .walk(key, sight.address as u64),
-            None => Node::limit(sight.type_name, unknown(catalog, sight.type_name).brief()),
+            None => {
+                let limit = unknown(catalog, sight.type_name).brief().into();
+                let (at, size) = (sight.address as u64, sight.size as u64);
+                Walker::new(catalog, &OwnMemory, bias)
+                    .here(now)
+                    .fibers(&fibers)
+                    .unknown(sight.type_name, at, size, limit)
+            }
         };
         let trees: Vec<_> = sights.iter().map(tree).collect();
         (trees, catalog.missing().to_vec())

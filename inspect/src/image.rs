@@ -114,6 +114,28 @@ impl Image {
         Ok((Arc::clone(dwarf), unit))
     }
 
+    /// The debug information of the program itself.
+    pub(crate) fn main(&self) -> Option<&Arc<Dwarf>> {
+        self.parts.first()
+    }
+
+    /// What was split off under a number.
+    pub(crate) fn split(&self, id: gimli::DwoId) -> Option<Arc<Dwarf>> {
+        let found = self.units.iter().find_map(|place| {
+            place.skeleton?;
+            let dwarf = self.parts.get(place.part as usize)?;
+            let header = dwarf
+                .unit_header(gimli::DebugInfoOffset(place.start))
+                .ok()?;
+            let own = match header.type_() {
+                gimli::UnitType::SplitCompilation(own) => Some(own),
+                _ => dwarf.unit(header).ok()?.dwo_id,
+            };
+            (own == Some(id)).then_some(dwarf)
+        });
+        found.map(Arc::clone)
+    }
+
     /// Where a unit is.
     pub(crate) fn place(&self, index: u32) -> gimli::Result<UnitPlace> {
         self.units

@@ -14,10 +14,9 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use self::view::View;
-use crate::containers::{Nature, Note, first_pointer};
+use crate::containers::{Nature, Note};
 use crate::leaf::{Cause, Leaf};
 use crate::load::little;
-use crate::tree::Node;
 use crate::types::{Scalar, Shape, TypeKey};
 use crate::walk::{Place, Walker, number, slice};
 
@@ -102,42 +101,6 @@ impl Walker<'_> {
             sockets::describe(&mut leaf);
         }
         Some(leaf)
-    }
-
-    /// Appends what a fiber waits for. Its stack has a frame at its upper end, which says where that is.
-    pub(crate) fn fiber(
-        &mut self,
-        note: &Note,
-        place: Place<'_>,
-        out: &mut Vec<Node>,
-    ) -> Option<()> {
-        if self.stale {
-            return None;
-        }
-        let word = |bytes: &[u8], offset| u64::try_from(number(bytes, offset, 8)?).ok();
-        let state = note.of.member("state")?.clone();
-        let state = self.part(&state, place)?;
-        let of = self.catalog.get(state.key)?;
-        let Shape::Enum(variants) = &of.shape else {
-            return None;
-        };
-        let variant = variants
-            .of_value(crate::walk::tag(variants.tag, state.bytes)?)?
-            .of;
-        let started = self.catalog.get(variant)?;
-        let core = started
-            .member("__0")
-            .filter(|_| started.short_name() == "Started")?;
-        let (pointer, block) = first_pointer(self.catalog, core.of, 4)?;
-        let block_at = word(state.bytes, core.offset + pointer)?;
-        let frame = self.catalog.get(block)?.member("frame")?.clone();
-        let awaited = self.catalog.get(frame.of)?.member("awaited")?.offset;
-        let words = self.read(block_at.checked_add(frame.offset + awaited)?, 16)?;
-        let (data, vtable) = (word(&words, 0)?, word(&words, 8)?);
-        if data != 0 {
-            self.trait_object(note, data, vtable, true, out);
-        }
-        Some(())
     }
 
     /// The first descriptor that a value owns or shares. An operation in flight refers to the driver, whose descriptors are not

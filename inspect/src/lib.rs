@@ -29,10 +29,12 @@
 #![deny(unsafe_code)]
 
 pub mod attach;
+mod calls;
 mod catalog;
 mod containers;
 mod cycles;
 mod dump;
+mod fibers;
 mod group;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
@@ -47,22 +49,29 @@ mod load;
 #[allow(unsafe_code, reason = "asks the kernel to copy")]
 mod memory;
 mod missing;
+#[allow(unsafe_code, reason = "asks the linker what is loaded")]
+mod modules;
 pub mod names;
 mod plan;
 #[allow(unsafe_code, reason = "takes the addresses of vtables")]
 mod program;
 mod quick;
 mod recording;
+#[allow(unsafe_code, reason = "reads registers")]
+mod registers;
+mod rows;
 mod scan;
 mod sites;
 mod skim;
 mod split;
 mod tree;
 mod types;
+mod unwind;
 mod walk;
 
 pub use crate::catalog::{Catalog, Precision, State};
 pub use crate::dump::{Activity, Dump, Sight, TaskTree, dump};
+pub use crate::fibers::{AwaitedSight, FiberActivity, FiberSight, Fibers};
 pub use crate::group::Group;
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::leaf::{Cause, Leaf};
@@ -73,6 +82,8 @@ pub use crate::program::{
     layout_of, layout_of_val, load_bias, monotonic, reading, tree_at, tree_of, with_program,
 };
 pub use crate::recording::{Dwell, Poll, Recording, Stand, TaskStand, WokenBy};
-pub use crate::tree::{Node, Standing, Tree};
+pub use crate::registers::Registers;
+pub use crate::tree::{Node, Stage, Standing, Tree};
 pub use crate::types::{Member, Pointer, Scalar, Shape, Site, Type, TypeKey, Variant, Variants};
+
 pub use crate::walk::Walker;

@@ -187,6 +187,23 @@ pub(crate) fn label(raw: &str) -> String {
     Names::default().label(raw)
 }
 
+/// Turns the demangled name of a function into one for people.
+pub(crate) fn function(name: &str) -> String {
+    // Without its path, what it is generic over would be all that one sees.
+    let name = match name.split_once('<') {
+        Some((path, _)) if !path.is_empty() && !path.contains("::") => path,
+        _ => name,
+    };
+    let name = name
+        .replace("{{", "{")
+        .replace("}}", "}")
+        .replace("#0}", "}");
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
+}
+
 /// The kind and number of a state machine, or of the body of one, whose last segment this is.
 fn coroutine(segment: &str) -> Option<(Kind, String)> {
     let (name, _) = segment.strip_prefix('{')?.split_once('#')?;

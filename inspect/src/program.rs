@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::fibers::Fibers;
 use crate::memory::OwnMemory;
+use crate::registers::Registers;
 use crate::tree::{Node, Tree};
 use crate::types::TypeKey;
 use crate::walk::Walker;
@@ -199,21 +201,27 @@ pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Opti
 /// println!("{}", camshaft_inspect::tree_of(&*future));
 /// ```
 pub fn tree_of<F>(future: &F) -> Tree {
-    tree_at(future, reading(Instant::now()))
+    tree_at(future, Fibers::default(), reading(Instant::now()))
 }
 
-/// What a future waits for, as [`tree_of`]. `now` is what the clock shows that its sleeps go by, as a reading of
+/// What a future waits for, as [`tree_of`], on a thread with these fibers. `now` is what the clock shows that its sleeps go by, as a reading of
 /// `CLOCK_MONOTONIC`.
-pub fn tree_at<F>(future: &F, now: Duration) -> Tree {
+pub fn tree_at<F>(future: &F, mut fibers: Fibers, now: Duration) -> Tree {
+    fibers.here = Some(Registers::here());
     let anchor = anchor_of(future);
     let address = std::ptr::from_ref(future).addr() as u64;
     let root = with_program(|catalog| {
         let Some(key) = type_of(catalog, anchor, size_of::<F>()) else {
             let name = std::any::type_name::<F>();
-            return Node::limit(name, unknown(catalog, name).to_string());
+            let limit = unknown(catalog, name).to_string().into();
+            return Walker::new(catalog, &OwnMemory, load_bias())
+                .here(now)
+                .fibers(&fibers)
+                .unknown(name, address, size_of::<F>() as u64, limit);
         };
         Walker::new(catalog, &OwnMemory, load_bias())
             .here(now)
+            .fibers(&fibers)
             .walk(key, address)
     });
     let root =

@@ -55,8 +55,39 @@ pub enum Standing {
     Running,
     /// A future written by hand; its variant, if it is an enum.
     Future(Option<Arc<str>>),
+    /// A fiber: a function on a stack of its own. The line is where it was made.
+    Fiber(Stage),
+    /// A function on the stack of a fiber: it was called and has not returned, and waits or runs. The line is where it is.
+    Call(Stage),
     /// Something that is not known.
     Unknown,
+}
+
+/// What a fiber is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// It has no stack yet.
+    Unstarted,
+    /// It runs, or has resumed another one that runs.
+    Running,
+    /// It is suspended.
+    Waiting,
+    /// It has returned.
+    Over,
+}
+
+impl Stage {
+    /// A word for it: `unstarted`, `running`, `waiting`, or `over`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unstarted => "unstarted",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Over => "over",
+        }
+    }
 }
 
 /// What a future waits for.
@@ -307,6 +338,11 @@ fn details(f: &mut fmt::Formatter<'_>, group: &[&Node]) -> fmt::Result {
 /// One line: the future alone.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.standing {
+            Standing::Fiber(Stage::Running) => "a running ",
+            Standing::Fiber(_) => "a ",
+            _ => "",
+        })?;
         f.write_str(&self.name)?;
         let verb = match &self.standing {
             Standing::Suspended => "waits at",
@@ -321,11 +357,26 @@ impl fmt::Display for Node {
                 }
                 "polled by"
             }
-            Standing::Unknown => "at",
+            Standing::Fiber(Stage::Unstarted) => "has not started; made at",
+            Standing::Fiber(Stage::Over) => "is over",
+            Standing::Fiber(_) => "made at",
+            Standing::Call(Stage::Waiting) => "waits at",
+            Standing::Call(_) | Standing::Unknown => "at",
         };
         if let Some(site) = &self.site {
             write!(f, "  {verb} {site}{}", self.precision)?;
-        } else if !matches!(self.standing, Standing::Future(_) | Standing::Unknown) {
+        } else if let Standing::Fiber(stage) = self.standing {
+            f.write_str(match stage {
+                Stage::Unstarted => "  has not started",
+                Stage::Over => "  is over",
+                Stage::Running | Stage::Waiting => "",
+            })?;
+        } else if self.standing == Standing::Call(Stage::Waiting) {
+            f.write_str("  waits")?;
+        } else if !matches!(
+            self.standing,
+            Standing::Future(_) | Standing::Call(_) | Standing::Unknown
+        ) {
             write!(f, "  {verb} a line that is not known")?;
         }
         if let Some(limit) = &self.limit {
@@ -400,6 +451,8 @@ impl Node {
             Standing::Panicked => ("panicked", None),
             Standing::Running => ("running", None),
             Standing::Future(variant) => ("future", variant.as_deref()),
+            Standing::Fiber(stage) => ("fiber", Some(stage.name())),
+            Standing::Call(stage) => ("call", Some(stage.name())),
             Standing::Unknown => ("unknown", None),
         };
         json.field("standing", standing);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, Precision, State};
 use crate::containers::{Nature, Note};
-use crate::leaves::FIBER;
+use crate::fibers::Fibers;
 use crate::liveness::is_maybe_done;
 use crate::load::little;
 use crate::memory::Memory;
@@ -33,19 +33,21 @@ pub(crate) const BYTES: u64 = 1 << 24;
 /// The stack must have room for the deepest of them, at most 16 MiB: [`with_program`](crate::with_program) sees to that.
 pub struct Walker<'a> {
     pub(crate) catalog: &'a mut Catalog,
-    memory: &'a dyn Memory,
+    pub(crate) memory: &'a dyn Memory,
     /// How far from where it was linked the program is loaded.
     pub(crate) bias: u64,
     pub(crate) seen: Set<(u64, TypeKey)>,
     /// The most futures in one tree.
     most: u32,
     steps: u32,
-    depth: u32,
-    running: bool,
+    pub(crate) depth: u32,
+    pub(crate) running: bool,
     /// Whether what is visited is as the running task left it when it was last suspended: its pointers may lead to what is gone.
     pub(crate) stale: bool,
     /// Whether descriptors are those of this process.
     pub(crate) own: bool,
+    /// The fibers that may be come to.
+    pub(crate) fibers: Option<&'a Fibers>,
     /// The present moment of `CLOCK_MONOTONIC`.
     pub(crate) now: Duration,
 }
@@ -82,6 +84,7 @@ impl<'a> Walker<'a> {
             running: false,
             stale: false,
             own: false,
+            fibers: None,
             now: Duration::ZERO,
         }
     }
@@ -141,6 +144,12 @@ impl<'a> Walker<'a> {
                 node
             }
         }
+    }
+
+    /// The tree of a future whose type is not described.
+    pub(crate) fn unknown(&mut self, name: &str, at: u64, size: u64, limit: Arc<str>) -> Node {
+        (self.steps, self.depth) = (self.most.saturating_mul(STEPS), DEPTH);
+        self.untyped(name, at, size, limit)
     }
 
     pub(crate) fn note(&mut self, key: TypeKey) -> Option<Arc<Note>> {
@@ -204,6 +213,10 @@ impl<'a> Walker<'a> {
             out.push(Node::limit(Arc::clone(&note.label), "no more is looked at"));
             return;
         }
+        if let Some(fiber) = self.fiber_at(&note, place) {
+            out.push(fiber);
+            return;
+        }
         self.depth -= 1;
         let stale = self.stale;
         self.stale |= self.running;
@@ -238,13 +251,8 @@ impl<'a> Walker<'a> {
                     let children = node.children.iter_mut();
                     children.for_each(|child| child.held = !child.sure);
                 }
-                let fiber = note.of.name.starts_with(FIBER);
-                if fiber {
-                    // What it waits for lies on its stack; one that runs, or has not started, waits for nothing.
-                    let _ = self.fiber(&note, place, &mut node.children);
-                }
                 node.leaf = match known {
-                    None if fiber || node.children.is_empty() => self.leaf(&note, place),
+                    None if node.children.is_empty() => self.leaf(&note, place),
                     known => known,
                 }
                 .map(Box::new);

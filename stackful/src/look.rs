@@ -4,8 +4,8 @@
 //! stack it is, and what for: a program that reads its own debug information knows the type of a vtable that a cast makes at run
 //! time. Who owns the fiber is noted as well, because without types nobody could find it in its task.
 //!
-//! Invariant **LISTED**: a frame is in the list of its thread from [`Core::start`](crate::frame::Core::start) to the end of its core,
-//! and for ever if that is forgotten; so every frame in the list is valid (ON STACK, see [`crate::frame`]).
+//! Invariant **LISTED**: a frame is in the list of its thread from the start of its core to the end of that, and for ever if that is
+//! forgotten; so every frame in the list is valid (ON STACK, see `crate::frame`).
 
 use std::any::{TypeId, type_name};
 use std::cell::Cell;
@@ -57,7 +57,7 @@ pub(crate) fn place<F>(future: &F) -> [usize; 2] {
 pub(crate) struct Waits {
     /// Where it is, on its own stack or on that of a generator that it uses.
     registers: Cell<Registers>,
-    /// If it waits for a future: what [`place`] says of it. Else null.
+    /// If it waits for a future: what `place` says of it. Else null.
     awaited: Cell<*const [usize; 2]>,
 }
 

@@ -26,7 +26,7 @@ async fn everything() {
 }
 
 /// The memory of the process, but for one future.
-struct Changed(Snapshot, AtomicU32);
+pub(crate) struct Changed(pub(crate) Snapshot, pub(crate) AtomicU32);
 
 impl Memory for Changed {
     fn read(&self, address: u64, into: &mut [u8]) -> bool {
@@ -36,22 +36,22 @@ impl Memory for Changed {
 }
 
 /// A generator of numbers that look random (xorshift), the same in every run.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).expect("it is below a usize")
     }
 }
 
-fn change(bytes: &mut [u8], numbers: &mut Numbers) {
+pub(crate) fn change(bytes: &mut [u8], numbers: &mut Numbers) {
     for _ in 0..=numbers.below(4) {
         let at = numbers.below(bytes.len());
         match numbers.below(4) {
@@ -102,7 +102,7 @@ fn ten_thousand_changed_futures_are_walked_through() {
     assert!(trees.len() > 3, "{trees:?}");
 }
 
-fn layout_of_pinned<F>(_: &Pin<Box<F>>) -> camshaft_inspect::Layout {
+pub(crate) fn layout_of_pinned<F>(_: &Pin<Box<F>>) -> camshaft_inspect::Layout {
     layout_of::<F>().expect("tests are built with full debug information")
 }
 

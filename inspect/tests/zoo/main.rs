@@ -19,6 +19,7 @@ mod combinators;
 mod common;
 mod corrupt;
 mod crates;
+mod fibers;
 mod generic;
 mod handmade;
 mod labels;

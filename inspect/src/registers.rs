@@ -1,0 +1,73 @@
+//! The registers that lead from a call to its caller.
+
+use gimli::Register;
+
+/// The numbers of the registers that are followed.
+pub(crate) struct Machine {
+    pub(crate) stack: Register,
+    pub(crate) frame: Register,
+    pub(crate) counter: Register,
+}
+
+pub(crate) const MACHINE: Machine = if cfg!(target_arch = "aarch64") {
+    Machine {
+        stack: Register(31),
+        frame: Register(29),
+        counter: Register(30),
+    }
+} else {
+    Machine {
+        stack: Register(7),
+        frame: Register(6),
+        counter: Register(16),
+    }
+};
+
+/// Where a stack is unwound from: the registers of a function at one of its instructions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// The address of the instruction that is next.
+    pub program_counter: u64,
+    /// The end of the stack that is used.
+    pub stack_pointer: u64,
+    /// `rbp` or `x29`.
+    pub frame_pointer: u64,
+    /// `x30`, which is where a function that calls no other returns to; elsewhere 0.
+    pub link: u64,
+}
+
+impl Registers {
+    /// Those of the function that this is a part of, which runs.
+    #[inline(always)]
+    pub(crate) fn here() -> Self {
+        let (program_counter, stack_pointer, frame_pointer);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: it reads three registers.
+        unsafe {
+            std::arch::asm!(
+                "lea {0}, [rip]", "mov {1}, rsp", "mov {2}, rbp",
+                out(reg) program_counter, out(reg) stack_pointer, out(reg) frame_pointer,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: it reads three registers.
+        unsafe {
+            std::arch::asm!(
+                "adr {0}, .", "mov {1}, sp", "mov {2}, x29",
+                out(reg) program_counter, out(reg) stack_pointer, out(reg) frame_pointer,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        {
+            (program_counter, stack_pointer, frame_pointer) = (0, 0, 0);
+        }
+        Self {
+            program_counter,
+            stack_pointer,
+            frame_pointer,
+            link: 0,
+        }
+    }
+}
