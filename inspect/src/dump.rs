@@ -118,7 +118,7 @@ pub fn dump(sights: Vec<Sight>, mut fibers: Fibers, now: Duration) -> Dump {
             None => {
                 let limit = unknown(catalog, sight.type_name).brief().into();
                 let (at, size) = (sight.address as u64, sight.size as u64);
-                Walker::new(catalog, &OwnMemory, bias)
+                Walker::new(catalog, &memory, bias)
                     .here(now)
                     .fibers(&fibers)
                     .unknown(sight.type_name, at, size, limit)
