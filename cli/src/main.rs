@@ -27,6 +27,7 @@ mod sizes;
 mod states;
 mod terminal;
 mod tokens;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,6 +65,38 @@ enum Command {
     Sizes(Sizes),
     States(States),
     Dump(Dump),
+    Top(Top),
+}
+
+/// What a process does, renewed every second: its tasks, where their time goes, and what waits for long
+///
+/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user. Keys: arrows
+/// and page keys scroll, p pauses, q quits.
+#[derive(clap::Args)]
+struct Top {
+    /// The process
+    #[arg(long)]
+    pid: u32,
+
+    /// Print it once, as where standard output is no terminal
+    #[arg(long)]
+    once: bool,
+
+    /// How often to ask
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    interval: Duration,
+
+    #[command(flatten)]
+    patience: Patience,
+}
+
+/// Seconds, of which there may be a tenth or an hour.
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
+    let allowed = (0.1..=3600.0).contains(&seconds);
+    allowed
+        .then(|| Duration::from_secs_f64(seconds))
+        .ok_or_else(|| "it must be from 0.1 to 3600".to_owned())
 }
 
 /// What all tasks of a process wait for; without a process, which ones can be asked
@@ -161,6 +194,7 @@ fn main() -> ExitCode {
         Command::Sizes(command) => command.run(page),
         Command::States(command) => command.run(page),
         Command::Dump(command) => command.run(),
+        Command::Top(command) => command.run(page),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -224,6 +258,19 @@ impl Dump {
             Some(pid) => dump::dump(pid, self.json, self.patience.time())?,
             None => dump::list(self.json)?,
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Top {
+    fn run(&self, page: Page) -> Result<ExitCode> {
+        let top = top::Top {
+            pid: self.pid,
+            interval: self.interval,
+            patience: self.patience.time(),
+            once: self.once,
+        };
+        top.run(page)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -49,11 +49,20 @@ impl Page {
     }
 
     pub(crate) fn with(columns: usize, colors: bool) -> Self {
+        Self::exactly(columns.clamp(60, 160), colors)
+    }
+
+    /// As wide as that, be it more or less than what is pleasant to read.
+    pub(crate) fn exactly(columns: usize, colors: bool) -> Self {
         Self {
             text: String::new(),
-            columns: columns.clamp(60, 160),
+            columns,
             colors,
         }
+    }
+
+    pub(crate) fn has_colors(&self) -> bool {
+        self.colors
     }
 
     /// A line with something at its left and, if there is anything, something at its right end. The left gives way.

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use camshaft::runtime::Builder;
@@ -22,8 +23,10 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it, and waits until it can be asked. The test that is named has to call [`play`].
     pub(crate) fn start(test: &str, does: &str) -> Self {
-        let session =
-            std::env::temp_dir().join(format!("camshaft-{test}-{}-{does}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("camshaft-session-{}-{count}", std::process::id());
+        let session = std::env::temp_dir().join(name);
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&session)

@@ -1,0 +1,391 @@
+//! What is shown of a runtime.
+
+use std::cmp::Reverse;
+
+use serde_json::Value;
+
+use crate::dump::{list_of, name, words};
+use crate::terminal::{Page, Piece, Weight, number};
+
+/// So many states are shown with the time that tasks spend in them, …
+const STATES: usize = 8;
+/// …and so many tasks that wait for long.
+const WAITS: usize = 5;
+/// A wait is long from here on, in nanoseconds.
+const LONG: u64 = 10_000_000_000;
+/// The longest bar, in columns.
+const BAR: usize = 12;
+
+/// A runtime, with what it said last and before.
+pub(super) struct Runtime {
+    pub(super) key: super::Key,
+    look: Value,
+    before: Option<Value>,
+    /// Why it says nothing any more.
+    pub(super) trouble: Option<String>,
+}
+
+impl Runtime {
+    pub(super) fn new(key: super::Key, look: Value) -> Self {
+        Self {
+            key,
+            look,
+            before: None,
+            trouble: None,
+        }
+    }
+
+    pub(super) fn renew(&mut self, look: Value) {
+        // The same answer again: many are asking.
+        if look["uptime_ns"] != self.look["uptime_ns"] {
+            self.before = Some(std::mem::replace(&mut self.look, look));
+        }
+        self.trouble = None;
+    }
+
+    /// How much counters have grown in a second; how much they are, if that is all that is known.
+    fn rate(&self, names: &[&str]) -> String {
+        let sum = |look: &Value| -> u64 {
+            names
+                .iter()
+                .filter_map(|name| look["metrics"][name].as_u64())
+                .sum()
+        };
+        let Some(before) = &self.before else {
+            return number(sum(&self.look));
+        };
+        let time = |look: &Value| look["uptime_ns"].as_u64().unwrap_or_default();
+        let passed = u128::from(time(&self.look).saturating_sub(time(before))).max(1);
+        let grown = u128::from(sum(&self.look).saturating_sub(sum(before)));
+        let rate = u64::try_from(grown * 1_000_000_000 / passed).unwrap_or(u64::MAX);
+        format!("{}/s", number(rate))
+    }
+
+    /// How much of its time it works, in hundredths.
+    fn busy(&self) -> String {
+        let grown = |name| {
+            let of = |look: &Value| look["metrics"][name].as_u64().unwrap_or_default();
+            of(&self.look).saturating_sub(self.before.as_ref().map_or(0, of))
+        };
+        let (busy, parked) = (grown("busy_ns"), grown("parked_ns"));
+        let share = u128::from(busy) * 100 / u128::from(busy.saturating_add(parked)).max(1);
+        format!("{share} %")
+    }
+}
+
+/// The first line, which stays.
+pub(super) fn head(page: &mut Page, pid: u32, is_paused: bool) {
+    let keys = match is_paused {
+        true => "paused · p goes on · q quits",
+        false => "p pauses · q quits",
+    };
+    let title = format!("camshaft top, process {pid}");
+    page.line(&[Piece(Weight::Bold, &title)], &[Piece(Weight::Dim, keys)]);
+}
+
+/// A runtime: its counters, what takes long, and its tasks.
+pub(super) fn body(page: &mut Page, runtime: &Runtime) {
+    let look = &runtime.look;
+    if let Some(trouble) = &runtime.trouble {
+        for line in trouble.lines() {
+            page.line(&[Piece(Weight::Warn, line)], &[]);
+        }
+    }
+    if look.is_null() {
+        return;
+    }
+    let about = format!(
+        "{}, up {}",
+        words(&look["backend"]),
+        time(&look["uptime_ns"])
+    );
+    page.line(
+        &[Piece(Weight::Bold, &name(look))],
+        &[Piece(Weight::Dim, &about)],
+    );
+    counters(page, runtime);
+    for missing in list_of(look, "missing") {
+        page.line(&[Piece(Weight::Warn, &words(missing))], &[]);
+    }
+    states(page, list_of(look, "dwell"));
+    waits(page, look);
+    trees(page, look);
+}
+
+fn counters(page: &mut Page, runtime: &Runtime) {
+    let metrics = &runtime.look["metrics"];
+    let of = |name: &str| metrics[name].as_u64().unwrap_or_default();
+    let in_flight = of("ops_submitted").saturating_sub(of("ops_completed"));
+    let values = [
+        ("tasks", number(of("tasks"))),
+        ("busy", runtime.busy()),
+        ("polls", runtime.rate(&["polls"])),
+        ("wakes", runtime.rate(&["wakes_local", "wakes_remote"])),
+        ("timers", runtime.rate(&["timers_fired"])),
+        ("ops", runtime.rate(&["ops_completed"])),
+        ("in flight", number(in_flight)),
+        ("enters", runtime.rate(&["enters"])),
+    ];
+    let mut pieces = Vec::new();
+    for (name, value) in &values {
+        let gap = if pieces.is_empty() { "" } else { "   " };
+        pieces.extend([
+            Piece(Weight::Plain, gap),
+            Piece(Weight::Dim, name),
+            Piece(Weight::Plain, " "),
+        ]);
+        pieces.push(Piece(Weight::Plain, value));
+    }
+    page.line(&pieces, &[]);
+}
+
+/// Where tasks spend their time.
+fn states(page: &mut Page, dwell: &[Value]) {
+    if dwell.is_empty() {
+        return;
+    }
+    let total = |state: &&Value| state["total_ns"].as_u64().unwrap_or_default();
+    let mut states: Vec<_> = dwell.iter().collect();
+    states.sort_by_key(|state| Reverse(total(state)));
+    let most = states.first().map_or(1, total).max(1);
+    page.gap();
+    page.line(
+        &[Piece(Weight::Bold, "Where time goes")],
+        &[Piece(
+            Weight::Dim,
+            "    now      times       p50       p99   longest",
+        )],
+    );
+    for state in states.into_iter().take(STATES) {
+        let figures = format!(
+            "{:>7} {:>10} {:>9} {:>9} {:>9}",
+            number(state["waiting"].as_u64().unwrap_or_default()),
+            number(state["count"].as_u64().unwrap_or_default()),
+            time(&state["p50_ns"]),
+            time(&state["p99_ns"]),
+            time(&state["max_ns"])
+        );
+        let bar = bar(total(&state), most);
+        let of = format!(" {}", words(&state["type"]));
+        let path = format!("  {}", words(&state["state"]));
+        page.line(
+            &[
+                Piece(Weight::Plain, &bar),
+                Piece(Weight::Plain, &of),
+                Piece(Weight::Dim, &path),
+            ],
+            &[Piece(Weight::Plain, &figures)],
+        );
+    }
+}
+
+/// Tasks that have waited for long at one place.
+fn waits(page: &mut Page, look: &Value) {
+    let mut waits = Vec::new();
+    for group in list_of(look, "groups") {
+        for task in list_of(group, "tasks") {
+            let since = task["since_ns"].as_u64().filter(|since| *since >= LONG);
+            waits.extend(since.map(|since| (since, task, group)));
+        }
+    }
+    if waits.is_empty() {
+        return;
+    }
+    waits.sort_by_key(|(since, ..)| Reverse(*since));
+    page.gap();
+    page.line(&[Piece(Weight::Bold, "Longest waits")], &[]);
+    for (since, task, group) in waits.into_iter().take(WAITS) {
+        let whose = match (task["id"].as_u64(), group["name"].as_str()) {
+            (None, _) => "the root future".to_owned(),
+            (Some(id), None) => format!("task {id}"),
+            (Some(id), Some(_)) => format!("task {id} \"{}\"", words(&group["name"])),
+        };
+        let tree = words(&group["tree"]);
+        let place = format!("  {}", tree.lines().next().unwrap_or_default());
+        page.line(
+            &[Piece(Weight::Plain, &whose), Piece(Weight::Dim, &place)],
+            &[Piece(Weight::Warn, &nanos(since))],
+        );
+    }
+}
+
+fn trees(page: &mut Page, look: &Value) {
+    for group in list_of(look, "groups") {
+        page.gap();
+        let heading = words(&group["heading"]).replace('\n', " ");
+        page.line(&[Piece(Weight::Bold, &heading)], &[]);
+        for line in words(&group["tree"]).lines() {
+            let (what, place) = line.split_at(place_in(line));
+            page.line(
+                &[
+                    Piece(Weight::Plain, "  "),
+                    Piece(Weight::Plain, what),
+                    Piece(Weight::Dim, place),
+                ],
+                &[],
+            );
+        }
+    }
+    if let Some(more) = look["groups_left_out"].as_u64().filter(|more| *more > 0) {
+        page.gap();
+        page.line(
+            &[Piece(
+                Weight::Dim,
+                &format!("and {} more that differ from these", number(more)),
+            )],
+            &[],
+        );
+    }
+}
+
+/// Where the place of a future begins in a line of a tree: behind its name and two spaces.
+fn place_in(line: &str) -> usize {
+    let name = line
+        .find(|letter| !matches!(letter, '│' | '├' | '└' | ' '))
+        .unwrap_or(0);
+    line[name..].find("  ").map_or(line.len(), |at| name + at)
+}
+
+/// A bar of blocks, as long as a part of the whole.
+fn bar(part: u64, whole: u64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = u128::from(part) * (BAR as u128 * 8) / u128::from(whole.max(1));
+    let eighths = usize::try_from(eighths)
+        .unwrap_or(BAR * 8)
+        .clamp(1, BAR * 8);
+    let text = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
+    format!("{text:<BAR$}")
+}
+
+fn time(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "–".to_owned(), nanos)
+}
+
+/// A time with three digits or so.
+fn nanos(nanos: u64) -> String {
+    const STEPS: [(u64, &str); 7] = [
+        (86_400_000_000_000, "d"),
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "min"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "µs"),
+        (1, "ns"),
+    ];
+    let (step, unit) = STEPS
+        .into_iter()
+        .find(|(step, _)| nanos >= *step)
+        .unwrap_or((1, "ns"));
+    let tenths = u128::from(nanos) * 10 / u128::from(step);
+    match tenths {
+        1000.. => format!("{} {unit}", tenths / 10),
+        _ if step == 1 => format!("{nanos} {unit}"),
+        _ => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn look(uptime: u64, polls: u64) -> Value {
+        json!({
+            "name": "a", "backend": "io_uring", "uptime_ns": uptime, "missing": [],
+            "metrics": {"tasks": 1234, "polls": polls, "busy_ns": polls, "parked_ns": 3 * polls, "ops_submitted": 9, "ops_completed": 2},
+            "dwell": [
+                {"type": "app::serve", "state": "main.rs:3", "line": 3, "count": 5, "total_ns": 50, "p50_ns": 1500, "p99_ns": 2_000_000,
+                 "max_ns": 3_000_000_000_u64, "waiting": 1},
+                {"type": "app::idle", "state": "main.rs:9", "line": 9, "count": 1, "total_ns": 100, "p50_ns": 1, "p99_ns": 1, "max_ns": 1,
+                 "waiting": 0}
+            ],
+            "groups": [{"heading": "2 × tasks 1, 2", "tree": "app::serve  waits at main.rs:3\n└ Sleep  polled by x.rs:1: 3s left\n", "count": 2,
+                "name": null, "tasks": [{"id": 1, "since_ns": 20_000_000_000_u64}, {"id": 2, "since_ns": 1}]}],
+            "groups_left_out": 3,
+        })
+    }
+
+    #[test]
+    fn a_frame_has_what_there_is() {
+        let mut runtime = Runtime::new((1, 0), look(1_000_000_000, 100));
+        let text = |runtime: &Runtime| {
+            let mut page = Page::exactly(120, false);
+            body(&mut page, runtime);
+            page.text()
+        };
+        assert!(
+            text(&runtime).contains("polls 100   "),
+            "{}",
+            text(&runtime)
+        );
+        runtime.renew(look(3_000_000_000, 300));
+        let text = text(&runtime);
+        for part in [
+            "runtime \"a\"",
+            "up 3.0 s",
+            "tasks 1,234",
+            "busy 25 %",
+            "polls 100/s",
+            "in flight 7",
+            "████████████ app::idle",
+            "██████       app::serve  main.rs:3",
+            "1.5 µs    2.0 ms     3.0 s",
+            "task 1  app::serve  waits at main.rs:3",
+            "20.0 s",
+            "2 × tasks 1, 2",
+            "  └ Sleep  polled by x.rs:1: 3s left",
+            "and 3 more that differ",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 120),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_in_trouble_says_so_and_keeps_what_it_said() {
+        let mut runtime = Runtime::new((1, 0), look(1, 1));
+        runtime.trouble = Some("it does not answer\n  thread 1 sleeps".to_owned());
+        let mut page = Page::exactly(80, false);
+        body(&mut page, &runtime);
+        let text = page.text();
+        assert!(
+            text.starts_with("it does not answer\n  thread 1 sleeps\nruntime \"a\""),
+            "{text}"
+        );
+        assert!(text.contains("2 × tasks"), "{text}");
+        runtime.renew(look(2, 1));
+        assert!(runtime.trouble.is_none());
+    }
+
+    #[test]
+    fn a_place_is_behind_the_name() {
+        for line in [
+            "app::serve  waits at a.rs:1  (held)",
+            "  └ Sleep  polled by b.rs:2",
+            "│ ├ 3 × Sleep",
+        ] {
+            let (what, place) = line.split_at(place_in(line));
+            assert!(
+                what.ends_with("serve") || what.ends_with("Sleep"),
+                "{what:?}, {place:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn times_and_bars_have_their_length() {
+        let said = [0, 999, 1500, 99_900_000, 123_400_000, 90_000_000_000].map(nanos);
+        assert_eq!(
+            said,
+            ["0 ns", "999 ns", "1.5 µs", "99.9 ms", "123 ms", "1.5 min"]
+        );
+        assert_eq!(
+            [0, 50, 100].map(|part| bar(part, 100).trim_end().chars().count()),
+            [1, 6, 12]
+        );
+    }
+}
