@@ -49,7 +49,7 @@ fn is_described(dump: &Dump) -> bool {
     let text = dump.to_string();
     assert!(text.contains("set `debug = \"full\"`"), "{text}");
     assert!(text.contains("its state is not known"), "{text}");
-    false
+    common::is_described()
 }
 
 /// `patient@patient(Sleep: 10.0s left)`
@@ -79,6 +79,11 @@ fn of<T>(dump: &Dump, handle: &JoinHandle<T>) -> TaskTree {
     let mut tasks = dump.tasks.iter();
     let found = tasks.find(|task| task.id.is_some_and(|found| found.to_string() == id));
     found.expect("the task is alive").clone()
+}
+
+#[test]
+fn there_is_debug_information_if_the_build_asked_for_it() {
+    let _ = common::is_described();
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn recorded() -> Runtime {
 
 /// Whether this program can be looked into.
 fn is_described() -> bool {
-    camshaft::inspect::layout_of_val(&inner()).is_ok()
+    common::is_described()
 }
 
 async fn inner() {

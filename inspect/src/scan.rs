@@ -5,7 +5,7 @@
 //! | `<F as Trait>::{vtable}`, a variable of the unit | its address, and where `F` is described |
 //! | `{async_fn_env#0}` and its like | the hash of its full name, and where it is |
 //! | `{async_fn#0}`, the body of one | the same |
-//! | `poll`, with a `Pin<&mut T>` | the hash of the name of `T`, and where the function is |
+//! | `poll` of an `impl`, with a `Pin<&mut T>` | the hash of the name of `T`, and where the function is |
 //!
 //! Types are found again by the hash of their full name: each unit describes the types that it uses anew, and the body of a
 //! function may be in another unit than the type that leads there. Sixteen bytes an entry: nothing else stays.
@@ -77,7 +77,7 @@ impl Index {
             }
             Event::End(depth, _) => {
                 scan.poll = None;
-                if scan.namespaces.last().is_some_and(|(of, _)| *of == depth) {
+                if scan.namespaces.last().is_some_and(|(of, ..)| *of == depth) {
                     scan.namespaces.pop();
                 }
             }
@@ -102,8 +102,8 @@ struct Scan<'a> {
     number: u32,
     dwarf: &'a Dwarf,
     unit: &'a Unit,
-    /// The namespaces around the entry: how deep they are, and the hash of the name so far.
-    namespaces: Vec<(u32, NameHash)>,
+    /// The namespaces around the entry: how deep they are, the hash of the name so far, and whether it is that of an `impl`.
+    namespaces: Vec<(u32, NameHash, bool)>,
     /// A `poll` whose first parameter comes next, and its depth.
     poll: Option<(TypeKey, u32)>,
 }
@@ -130,7 +130,8 @@ impl Scan<'_> {
             dw::DW_TAG_namespace if entry.has_children => {
                 let mut hash = self.namespace();
                 hash.segment(name);
-                self.namespaces.push((entry.depth, hash));
+                let is_impl = name.starts_with(b"{impl#");
+                self.namespaces.push((entry.depth, hash, is_impl));
             }
             dw::DW_TAG_structure_type => {
                 self.index.has_types = true;
@@ -146,7 +147,10 @@ impl Scan<'_> {
                 hash.body(name);
                 self.index.bodies.push((hash.finish(), place));
             }
-            dw::DW_TAG_subprogram if is_poll(name) => self.poll = Some((place, entry.depth)),
+            // A function that is only called so is that of no trait.
+            dw::DW_TAG_subprogram if is_poll(name) && self.is_in_impl() => {
+                self.poll = Some((place, entry.depth));
+            }
             dw::DW_TAG_variable if name.ends_with(b"::{vtable}") && may_be_future(name) => {
                 let address = self.location(entry.attribute(dw::DW_AT_location)?)?;
                 let table = entry.attribute(dw::DW_AT_type)?;
@@ -181,7 +185,11 @@ impl Scan<'_> {
     fn namespace(&self) -> NameHash {
         self.namespaces
             .last()
-            .map_or_else(NameHash::default, |(_, hash)| *hash)
+            .map_or_else(NameHash::default, |(_, hash, _)| *hash)
+    }
+
+    fn is_in_impl(&self) -> bool {
+        self.namespaces.last().is_some_and(|(.., is)| *is)
     }
 
     /// Reads one attribute of the entry that a reference leads to.

@@ -387,3 +387,14 @@ impl Random {
         self.below(n) == 0
     }
 }
+
+#[cfg(feature = "inspect")]
+#[path = "../../inspect/tests/common/mod.rs"]
+mod described;
+
+/// Whether this program can be looked into. If not, that is said; if the build asked for it, the test fails.
+#[cfg(feature = "inspect")]
+pub fn is_described() -> bool {
+    let missing = camshaft::inspect::layout_of_val(&async {}).err();
+    described::is_described(missing.map(|missing| missing.to_string()))
+}

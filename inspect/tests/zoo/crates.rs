@@ -10,7 +10,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 
-use crate::common::{poll, show};
+use crate::common::{is_described, poll, show};
 
 async fn locks(mutex: &tokio::sync::Mutex<u64>) -> u64 {
     *mutex.lock().await // @locks
@@ -18,6 +18,9 @@ async fn locks(mutex: &tokio::sync::Mutex<u64>) -> u64 {
 
 #[test]
 fn a_mutex_of_tokio() {
+    if !is_described() {
+        return;
+    }
     let mutex = tokio::sync::Mutex::new(1);
     let guard = mutex.try_lock().expect("nobody has it");
     let text = show(1, locks(&mutex));
@@ -31,6 +34,9 @@ fn a_mutex_of_tokio() {
 
 #[test]
 fn channels_of_tokio() {
+    if !is_described() {
+        return;
+    }
     let (_sender, receiver) = tokio::sync::oneshot::channel::<u64>();
     assert_eq!(show(1, receiver), "Receiver");
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<u64>(1);
@@ -51,6 +57,9 @@ fn channels_of_tokio() {
 
 #[test]
 fn what_else_tokio_has() {
+    if !is_described() {
+        return;
+    }
     let notify = tokio::sync::Notify::new();
     assert_eq!(show(1, notify.notified()), "Notified");
     let semaphore = tokio::sync::Semaphore::new(0);
@@ -150,6 +159,9 @@ async fn answer(_: Request<Incoming>) -> io::Result<Response<Empty<Bytes>>> {
 
 #[test]
 fn a_server_of_hyper_that_is_idle() {
+    if !is_described() {
+        return;
+    }
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(Silence, service_fn(answer));
     assert_eq!(show(1, connection), "Connection(Dispatcher)");
@@ -157,6 +169,9 @@ fn a_server_of_hyper_that_is_idle() {
 
 #[test]
 fn a_server_of_hyper_that_answers() {
+    if !is_described() {
+        return;
+    }
     let io = OneRequest(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(io, service_fn(answer));
@@ -180,6 +195,9 @@ async fn connects() {
 
 #[test]
 fn a_client_of_hyper() {
+    if !is_described() {
+        return;
+    }
     let text = show(1, connects());
     assert!(text.starts_with("connects@connects(PollFn("), "{text}");
     assert!(
@@ -190,6 +208,9 @@ fn a_client_of_hyper() {
 
 #[test]
 fn looking_changes_nothing() {
+    if !is_described() {
+        return;
+    }
     let mut future = Box::pin(connects());
     assert!(poll(future.as_mut()).is_none());
     let first = camshaft_inspect::tree_of(&*future).to_string();

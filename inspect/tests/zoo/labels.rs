@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use async_trait::async_trait;
 use camshaft_inspect::{Node, Precision, tree_of};
 
-use crate::common::{poll, zoo};
+use crate::common::{is_described, poll, zoo};
 
 async fn leaf() -> u64 {
     pending::<u64>().await // @leaf
@@ -38,6 +38,9 @@ fn tree<F: Future>(future: F) -> Node {
 
 #[test]
 fn what_is_held_is_labelled_in_text_and_json() {
+    if !is_described() {
+        return;
+    }
     let mut future = First(Box::pin(leaf()), ready(1));
     let _ = poll(Pin::new(&mut future));
     let tree = tree_of(&future);
@@ -87,6 +90,17 @@ zoo!(
     "joins_boxes@boxes(PollFn(Nowhere, Nowhere, Nowhere))"
 );
 
+#[test]
+fn only_a_method_is_the_poll_of_a_type() {
+    if !is_described() {
+        return;
+    }
+    // That is polled by a function of these tests that is called `poll`, too.
+    let node = tree(Nowhere);
+    let site = node.site.clone().expect("its poll is described");
+    assert!(site.file.ends_with("labels.rs"), "{site}");
+}
+
 /// Called as the parts of slices and trait objects are, and none: what is in it must not be followed.
 #[allow(dead_code, reason = "only its layout counts")]
 struct Lookalike {
@@ -124,6 +138,9 @@ zoo!(
 
 #[test]
 fn what_looks_like_a_trait_object_is_none() {
+    if !is_described() {
+        return;
+    }
     let object: *mut dyn Future<Output = u64> = Box::into_raw(Box::new(leaf()));
     // SAFETY: a wide pointer to a trait object is two words: the data, and the vtable.
     let [pointer, vtable]: [usize; 2] = unsafe { std::mem::transmute(object) };
@@ -176,6 +193,9 @@ fn precision_of(node: &Node, name: &str) -> Option<Precision> {
 
 #[test]
 fn lines_say_how_exact_they_are() {
+    if !is_described() {
+        return;
+    }
     let exact = tree(leaf());
     assert_eq!(exact.precision, Precision::Exact);
     assert!(!exact.to_string().contains('('), "{exact}");

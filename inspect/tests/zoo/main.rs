@@ -19,10 +19,13 @@ mod combinators;
 mod common;
 mod corrupt;
 mod crates;
+#[path = "../common/mod.rs"]
+mod described;
 mod fibers;
 mod generic;
 mod handmade;
 mod labels;
+mod limits;
 mod macros;
 mod plain;
 mod streams;

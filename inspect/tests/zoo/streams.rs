@@ -4,7 +4,7 @@ use std::future::{pending, ready};
 
 use futures::stream::{self, FuturesOrdered, FuturesUnordered, StreamExt as _};
 
-use crate::common::{show, zoo};
+use crate::common::{is_described, show, zoo};
 
 async fn leaf() -> u64 {
     pending::<u64>().await // @leaf
@@ -23,6 +23,9 @@ async fn unordered() {
 
 #[test]
 fn futures_unordered() {
+    if !is_described() {
+        return;
+    }
     let expected =
         format!("unordered@unordered(Next(FuturesUnordered({OTHER}, {OTHER}, {OTHER})))");
     assert_eq!(show(1, unordered()), expected);
@@ -30,6 +33,9 @@ fn futures_unordered() {
 
 #[test]
 fn futures_unordered_of_objects() {
+    if !is_described() {
+        return;
+    }
     let futures: FuturesUnordered<_> = FuturesUnordered::new();
     futures.push(Box::pin(leaf()) as std::pin::Pin<Box<dyn Future<Output = u64>>>);
     futures.push(Box::pin(other(1)));
@@ -55,6 +61,9 @@ async fn some_are_done() {
 
 #[test]
 fn futures_unordered_of_which_some_are_done() {
+    if !is_described() {
+        return;
+    }
     let odd = "{async block}@odd(leaf@leaf(Pending))";
     let expected = format!("some_are_done@some_are_done(Collect(FuturesUnordered({odd}, {odd})))");
     assert_eq!(show(1, some_are_done()), expected);
@@ -62,6 +71,9 @@ fn futures_unordered_of_which_some_are_done() {
 
 #[test]
 fn futures_ordered() {
+    if !is_described() {
+        return;
+    }
     let futures: FuturesOrdered<_> = (0..2).map(other).collect();
     let wrapped = format!("OrderWrapper({OTHER})");
     let expected = format!("Collect(FuturesOrdered(FuturesUnordered({wrapped}, {wrapped})))");
@@ -76,6 +88,9 @@ async fn buffers() {
 
 #[test]
 fn buffer_unordered() {
+    if !is_described() {
+        return;
+    }
     let expected = format!(
         "buffers@buffers(Next(BufferUnordered(Fuse(Map(Iter)), FuturesUnordered({OTHER}, {OTHER}))))"
     );
@@ -84,6 +99,9 @@ fn buffer_unordered() {
 
 #[test]
 fn buffered() {
+    if !is_described() {
+        return;
+    }
     let stream = stream::iter(0..10).map(other).buffered(2);
     let text = show(1, stream.collect::<Vec<_>>());
     let wrapped = format!("OrderWrapper({OTHER})");
@@ -95,6 +113,9 @@ fn buffered() {
 
 #[test]
 fn for_each_concurrent() {
+    if !is_described() {
+        return;
+    }
     let future = stream::iter(0..3).for_each_concurrent(2, async |number| _ = other(number).await); // @concurrent
     let one = format!("{{async closure}}@concurrent({OTHER})");
     assert_eq!(
@@ -114,6 +135,9 @@ async fn unfolds() {
 
 #[test]
 fn unfold() {
+    if !is_described() {
+        return;
+    }
     let text = show(1, unfolds());
     let inner = format!("{{async block}}@unfold({OTHER})");
     assert!(text.starts_with("unfolds@unfolds(Next(Unfold("), "{text}");
@@ -122,12 +146,18 @@ fn unfold() {
 
 #[test]
 fn stream_then() {
+    if !is_described() {
+        return;
+    }
     let text = show(1, stream::iter(0..3).then(other).collect::<Vec<_>>());
     assert_eq!(text, format!("Collect(Then(~Iter, ~{OTHER}))"));
 }
 
 #[test]
 fn stream_fold() {
+    if !is_described() {
+        return;
+    }
     let text = show(
         1,
         stream::iter(0..3).fold(0, |sum, number| other(sum + number)),
@@ -141,12 +171,18 @@ async fn each(number: u64) {
 
 #[test]
 fn stream_for_each() {
+    if !is_described() {
+        return;
+    }
     let text = show(1, stream::iter(0..3).for_each(each));
     assert_eq!(text, format!("ForEach(~Iter, ~each@each({OTHER}))"));
 }
 
 #[test]
 fn stream_filter() {
+    if !is_described() {
+        return;
+    }
     let stream = stream::iter(0..3).filter(|number| {
         let number = *number;
         async move { other(number).await > 1 } // @filter
@@ -159,6 +195,9 @@ fn stream_filter() {
 
 #[test]
 fn stream_select() {
+    if !is_described() {
+        return;
+    }
     let one = stream::once(leaf());
     let two = stream::once(other(1));
     let both = stream::select(Box::pin(one), Box::pin(two));
@@ -175,6 +214,9 @@ async fn waits_for_a_stream() {
 
 #[test]
 fn a_stream_that_is_pending() {
+    if !is_described() {
+        return;
+    }
     let text = show(1, waits_for_a_stream());
     // The `poll_next` of that stream may be inlined without a trace; the future that calls it is awaited, and known.
     let expected =

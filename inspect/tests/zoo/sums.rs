@@ -2,6 +2,8 @@
 
 use camshaft_inspect::{Catalog, Layout, StateLayout};
 
+use crate::common::is_described;
+
 /// Which bytes something is in.
 fn bytes(layout: &Layout, states: &[&StateLayout]) -> Vec<bool> {
     let size = usize::try_from(layout.size).expect("it is in memory");
@@ -27,6 +29,9 @@ fn count(used: &[bool], is: bool) -> u64 {
 
 #[test]
 fn sizes_are_members_and_padding() {
+    if !is_described() {
+        return;
+    }
     let path = std::env::current_exe().expect("a test is a program");
     let mut catalog = Catalog::open(path).expect("it can be read");
     let keys = catalog.coroutines();
