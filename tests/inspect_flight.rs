@@ -91,7 +91,7 @@ impl Long {
         let told = format!("recv, fd {}, peer {peer}, 8 bytes", ours.as_raw_fd());
         let task = camshaft::spawn(async move { read_exactly(&ours, 8).await });
         self.add(task, told, move |data| {
-            theirs.write_all(&data).expect("it is there")
+            theirs.write_all(&data).expect("it is there");
         });
     }
 
@@ -250,10 +250,8 @@ fn look_at_all(runtime: &Runtime) {
     let other = fs::File::open(&path).expect("it is there");
     let lock = whole_file();
     // SAFETY: it reads one `flock`.
-    assert_eq!(
-        unsafe { libc::fcntl(locked.as_raw_fd(), libc::F_SETLK, &raw const lock) },
-        0
-    );
+    let got = unsafe { libc::fcntl(locked.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+    assert_eq!(got, 0);
 
     let mut long = runtime.block_on(Long::start());
     runtime.block_on(async {

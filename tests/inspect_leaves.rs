@@ -12,12 +12,11 @@ mod leaves;
 use leaves::{caught, fd, is_described, leaf, leaf_of, on_each, told};
 
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use camshaft::buf::{AlignedBuf, IoBuf as _};
-use camshaft::fs::{File, OpenOptions};
+use camshaft::buf::IoBuf as _;
 use camshaft::inspect::{self, Cause};
 use camshaft::io::{AsyncFd, Interest, pipe};
 use camshaft::net::{TcpListener, TcpSocket, UdpSocket, UnixListener, UnixStream};
@@ -142,93 +141,6 @@ fn pipes_tell_which_they_are() {
 }
 
 #[test]
-fn files_tell_their_paths_and_offsets() {
-    on_each(async || {
-        let scratch = Scratch::new();
-        let path = scratch.at("file");
-        let name = path.display();
-        fs::write(&path, vec![0; 8192]).expect("there is room");
-        let mut open = pin!(File::open(&path));
-        assert_eq!(told(open.as_mut()).await, format!("openat, {name}"));
-        open.await.expect("it is there");
-        let mut metadata = pin!(camshaft::fs::metadata(&path));
-        assert_eq!(told(metadata.as_mut()).await, format!("statx, {name}"));
-        metadata.await.expect("it is there");
-        let file = OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .await
-            .expect("it is there");
-        let at = format!("fd {}, {name}", fd(&file));
-        let mut sync = pin!(file.sync_all());
-        assert_eq!(told(sync.as_mut()).await, format!("fsync, {at}"));
-        sync.await.expect("a disk");
-        let mut sync = pin!(file.sync_data());
-        assert_eq!(told(sync.as_mut()).await, format!("fdatasync, {at}"));
-        sync.await.expect("a disk");
-        let mut cut = pin!(file.set_len(6000));
-        assert_eq!(
-            told(cut.as_mut()).await,
-            format!("ftruncate, {at}, 6000 bytes")
-        );
-        cut.await.expect("a file");
-        let mut write = pin!(file.write_all_at_durable(b"four", 4096));
-        assert_eq!(
-            told(write.as_mut()).await,
-            format!("write, {at}, 4 bytes at 4096")
-        );
-        write.await.0.expect("a file");
-        let direct = fs::File::options()
-            .read(true)
-            .custom_flags(libc::O_DIRECT)
-            .open(&path);
-        let Ok(direct) = direct else { return }; // a file system in memory
-        let file = File::from_std(direct);
-        let at = format!("fd {}, {name}", fd(&file));
-        let mut read = pin!(file.read_at(AlignedBuf::zeroed(4096), 4096));
-        assert_eq!(
-            told(read.as_mut()).await,
-            format!("read, {at}, 4096 bytes at 4096")
-        );
-        assert_eq!(read.await.0.expect("a file"), 6000 - 4096);
-    });
-}
-
-#[test]
-fn changes_of_names_tell_both() {
-    on_each(async || {
-        let scratch = Scratch::new();
-        let (one, two) = (scratch.at("one"), scratch.at("two"));
-        let both = format!("{} to {}", one.display(), two.display());
-        let mut make = pin!(camshaft::fs::create_dir(&one));
-        assert_eq!(
-            told(make.as_mut()).await,
-            format!("mkdirat, {}", one.display())
-        );
-        make.await.expect("a free name");
-        let mut rename = pin!(camshaft::fs::rename(&one, &two));
-        assert_eq!(told(rename.as_mut()).await, format!("renameat2, {both}"));
-        rename.await.expect("it is there");
-        let mut remove = pin!(camshaft::fs::remove_dir(&two));
-        assert_eq!(
-            told(remove.as_mut()).await,
-            format!("rmdir, {}", two.display())
-        );
-        remove.await.expect("it is empty");
-        fs::write(&one, "").expect("a free name");
-        let mut link = pin!(camshaft::fs::hard_link(&one, &two));
-        assert_eq!(told(link.as_mut()).await, format!("linkat, {both}"));
-        link.await.expect("a file system with links");
-        let mut remove = pin!(camshaft::fs::remove_file(&two));
-        assert_eq!(
-            told(remove.as_mut()).await,
-            format!("unlink, {}", two.display())
-        );
-        remove.await.expect("it is there");
-    });
-}
-
-#[test]
 fn work_on_other_threads_tells_its_name() {
     on_each(async || {
         let leaf = caught(|| camshaft::net::lookup_host("localhost:80")).await;
@@ -271,6 +183,45 @@ fn signals_and_children_tell_their_numbers() {
             assert_eq!(leaf.to_string(), format!("waitid, fd {fd}, child {pid}"));
         }
         child.kill().await.expect("it runs");
+    });
+}
+
+#[test]
+fn a_closure_that_has_to_wait_says_so() {
+    let _alone = alone();
+    if !is_described() {
+        return;
+    }
+    runtime().block_on(async {
+        // As many as there are threads hold them all.
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        let holds = || {
+            let wait = Arc::clone(&wait);
+            spawn_blocking(move || wait.lock().expect("nobody panics").recv().is_ok())
+        };
+        let handles: Vec<_> = (0..512).map(|_| holds()).collect();
+        let mut queued = pin!(spawn_blocking(|| 7));
+        let told = told(queued.as_mut()).await;
+        drop(release);
+        assert_eq!(told, "a blocking closure, in the queue");
+        assert_eq!(queued.await.expect("it does not panic"), 7);
+        for handle in handles {
+            assert!(!handle.await.expect("it does not panic"));
+        }
+    });
+}
+
+#[test]
+fn closures_of_the_runtime_poll_what_they_hold() {
+    let _alone = alone();
+    paused().block_on(async {
+        let mut interval = interval(Duration::from_secs(3));
+        interval.tick().await;
+        let mut tick = pin!(interval.tick());
+        assert!(poll_once(tick.as_mut()).await.is_pending());
+        let tree = inspect::tree_of(&*tick).to_string();
+        assert!(!tree.contains("held"), "{tree}");
     });
 }
 

@@ -44,6 +44,8 @@ pub struct Leaf {
     pub left: Option<Duration>,
     /// For how long the deadline has passed.
     pub overdue: Option<Duration>,
+    /// How long a pause between two tries is.
+    pub span: Option<Duration>,
     /// The task whose end is waited for.
     pub task: Option<u64>,
     /// The name of that task, if it lives and has one.
@@ -141,7 +143,10 @@ impl Leaf {
         let mut words = Vec::new();
         let mut say = |word: String| words.push(word);
         if let Some(op) = &self.op {
-            say(op.clone().into_owned());
+            say(match self.span {
+                Some(span) => format!("{op} of {span:?}"),
+                None => op.clone().into_owned(),
+            });
         }
         if let Some(task) = self.task {
             say(match &self.task_name {
@@ -285,6 +290,7 @@ impl ToJson for Leaf {
             known(json, "deadline_ns", self.deadline.map(nanos));
             known(json, "left_ns", self.left.map(nanos));
             known(json, "overdue_ns", self.overdue.map(nanos));
+            known(json, "span_ns", self.span.map(nanos));
             known(json, "task", self.task);
             known(json, "task_name", self.task_name.as_deref());
             known(json, "tasks", self.tasks);

@@ -11,12 +11,7 @@ use crate::types::{Shape, Type};
 use crate::walk::{Place, Walker, number};
 
 /// Paths of types that poll what they hold as long as they have not ended. One that ends in `<` is that of one type.
-const POLL_ALL: [&str; 21] = [
-    "camshaft::",
-    "camshaft_executor::",
-    "camshaft_io::",
-    "camshaft_stackful::",
-    "camshaft_timer::",
+const POLL_ALL: [&str; 16] = [
     "core::future::join::",
     "futures_util::abortable::",
     "futures_util::future::",
@@ -33,6 +28,15 @@ const POLL_ALL: [&str; 21] = [
     "hyper::server::conn::http1::Connection<",
     "tokio::future::maybe_done::",
     "tokio::time::timeout::Timeout<",
+];
+
+/// This runtime, whose futures all do, and its closures.
+const OWN: [&str; 5] = [
+    "camshaft::",
+    "camshaft_executor::",
+    "camshaft_io::",
+    "camshaft_stackful::",
+    "camshaft_timer::",
 ];
 
 /// What is in a list above, but polls whatever its closure does.
@@ -56,10 +60,11 @@ impl Walker<'_> {
     /// Whether a future polls all that it holds.
     pub(crate) fn polls_all(&mut self, note: &Note, place: Place<'_>) -> bool {
         let name = &*note.of.name;
-        if POLL_FN.iter().any(|path| name.starts_with(path)) {
-            return self.selects_all(&note.of, place).unwrap_or(false);
+        let begins = |name: &str, paths: &[&str]| paths.iter().any(|path| name.starts_with(path));
+        if let Some(closure) = POLL_FN.iter().find_map(|path| name.strip_prefix(path)) {
+            return begins(closure, &OWN) || self.selects_all(&note.of, place).unwrap_or(false);
         }
-        POLL_ALL.iter().any(|path| name.starts_with(path))
+        begins(name, &OWN) || begins(name, &POLL_ALL)
     }
 
     /// Whether this is what `tokio::select!` makes of its branches, and none of them is disabled: its closure has captured a mask of

@@ -246,7 +246,7 @@ fn pause(walker: &mut Walker<'_>, data: &View<'_>) -> Option<Leaf> {
     let nanoseconds = u32::try_from(walker.count(&span, "nanoseconds")?).ok()?;
     let span = Duration::new(seconds, nanoseconds);
     Some(Leaf {
-        note: Some(format!("of {span:?}").into()),
+        span: Some(span),
         ..Leaf::named(Cause::Operation, "pause")
     })
 }
