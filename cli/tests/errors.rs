@@ -78,6 +78,37 @@ fn a_program_without_state_machines() {
 }
 
 #[test]
+fn a_program_of_another_language() {
+    let folder = scratch("foreign");
+    fs::write(folder.join("other.c"), "int main(void) { return 0; }").expect("it can be written");
+    for option in ["-g", "-s"] {
+        let mut command = Command::new("cc");
+        let command = command
+            .current_dir(&folder)
+            .args([option, "other.c", "-o", "other"]);
+        let Ok(output) = command.output() else {
+            eprintln!("skipped: there is no cc");
+            return;
+        };
+        said(&output);
+        let program = folder.join("other");
+        fails(&program, &["nothing in it was compiled by rustc"]);
+        let (_, errors, _) = run("sizes", &program, &[]);
+        assert!(!errors.contains("[profile"), "{errors}");
+    }
+}
+
+#[test]
+fn a_program_that_is_cut_off() {
+    let bytes = fs::read(full()).expect("it can be read");
+    let path = scratch("cut").join("shapes");
+    for length in [200, 100_000, bytes.len() / 2] {
+        fs::write(&path, &bytes[..length]).expect("it can be written");
+        fails(&path, &["is cut off or damaged", "build or copy it anew"]);
+    }
+}
+
+#[test]
 fn split_files_that_are_gone() {
     let packed = shapes("packed", &["-Cdebuginfo=full", "-Csplit-debuginfo=packed"]);
     let mut package = packed.clone().into_os_string();

@@ -191,12 +191,65 @@ fn names_that_mean_many_or_none_are_helped() {
     ] {
         assert!(errors.contains(part), "{part} in {errors}");
     }
-    let (_, errors, code) = run("states", &full(), &["bufer_acros"]);
-    assert_eq!(code, 2);
-    assert!(
-        errors.contains(
-            "no state machine is called bufer_acros; the nearest are:\n    shapes::buffer_across"
+    for (name, wanted) in [
+        (
+            "bufer_acros",
+            "no state machine is called bufer_acros; the nearest are:\n    shapes::buffer_across",
         ),
+        (
+            "Reader::reed",
+            "the nearest are:\n    shapes::Reader::read<u64>",
+        ),
+        (
+            "Raeder::open",
+            "the nearest are:\n    shapes::Reader::open<u64>",
+        ),
+        ("changs", "the nearest are:\n    shapes::changes "),
+        ("store_twice", "the nearest are:\n    shapes::stored_twice "),
+        (
+            "shapes.rs:9999",
+            "no state machine is written at shapes.rs:9999; the nearest are:\n",
+        ),
+        (
+            "shapes.rs:1",
+            "no state machine is written at shapes.rs:1; the nearest are:\n    shapes::nothing ",
+        ),
+        (
+            "other.rs:5",
+            "no state machine is written in a file other.rs; those of this program are in:\n    shapes.rs",
+        ),
+    ] {
+        let (_, errors, code) = run("states", &full(), &[name]);
+        assert_eq!(code, 2);
+        assert!(errors.contains(wanted), "{wanted} in {errors}");
+    }
+    // What is like nothing has no neighbours.
+    let (_, errors, _) = run("states", &full(), &["quite_another_thing"]);
+    assert!(
+        errors.contains("no state machine is called quite_another_thing"),
         "{errors}"
     );
+    assert!(
+        !errors.contains("nearest") && errors.contains("camshaft sizes"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_place_means_the_innermost() {
+    let lines = include_str!("fixtures/shapes.rs").lines();
+    let line = 1 + lines
+        .take_while(|line| !line.contains("the innermost"))
+        .count();
+    for (line, wanted) in [
+        (line, "shapes::contains::{async block}"),
+        (line + 3, "shapes::contains"),
+    ] {
+        let value = json(
+            "states",
+            &full(),
+            &[&format!("shapes.rs:{line}"), "--format", "json"],
+        );
+        assert_eq!(value["name"], wanted);
+    }
 }

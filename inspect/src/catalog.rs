@@ -120,6 +120,9 @@ impl Catalog {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Missing> {
         let mut image = Image::open(path.as_ref())?;
         let index = Index::of(&mut image);
+        if index.coroutines.is_empty() && image.is_foreign() {
+            image.missing = vec![Missing::NotRust];
+        }
         let damage = image.damage.said(image.units.len());
         image.missing.extend(damage);
         if !index.has_types && image.missing.is_empty() {

@@ -158,6 +158,14 @@ impl Image {
             .flatten()
     }
 
+    /// Whether the compilers that the program names are all others than rustc. Of one that names none, nobody knows.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let comment = section(&self.program, ".comment").unwrap_or_default();
+        let comment = comment.slice();
+        let rustc = b"rustc version";
+        !comment.is_empty() && !comment.windows(rustc.len()).any(|part| part == rustc)
+    }
+
     /// The symbol that covers an address, demangled.
     pub(crate) fn symbol(&self, address: u64) -> Option<String> {
         let symbol = self
@@ -305,7 +313,11 @@ pub(crate) fn open_elf(path: &Path, map: bool, maps: &mut Vec<Bytes>) -> Result<
     let bytes: &[u8] = &map;
     // SAFETY: MAPPED: the bytes stay where they are when `Bytes` moves, and are dropped after all that refers to them.
     let bytes: &'static [u8] = unsafe { std::mem::transmute(bytes) };
-    let elf = Elf::parse(bytes).map_err(|error| unreadable(&error))?;
+    let elf = Elf::parse(bytes).map_err(|error| {
+        unreadable(&format!(
+            "it is cut off or damaged; build or copy it anew ({error})"
+        ))
+    })?;
     if !elf.is_little_endian() || !elf.is_64() {
         return Err(unreadable(&"it is no little-endian 64-bit program"));
     }

@@ -14,6 +14,8 @@ pub enum Missing {
     Stripped,
     /// The debug information has lines, but no types.
     Types,
+    /// Nothing in the program was compiled by rustc, as far as it says.
+    NotRust,
     /// The debug information is compressed.
     Compressed,
     /// The debug information is split, and this file of it is not where it was made.
@@ -65,6 +67,10 @@ impl fmt::Display for Missing {
                 f,
                 "the program has line tables but no types, so states are unknown; \
                  set `debug = \"full\"` in its profile (`line-tables-only` and `limited` are not enough)"
+            ),
+            Self::NotRust => write!(
+                f,
+                "nothing in it was compiled by rustc, so there are no coroutines of Rust to be seen"
             ),
             Self::Compressed => write!(
                 f,

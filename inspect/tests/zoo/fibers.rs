@@ -11,7 +11,7 @@ use camshaft_inspect::{
 };
 use camshaft_stackful::{Fiber, Generator, Give, look, wait};
 
-use crate::common::poll;
+use crate::common::{is_described, poll};
 use crate::corrupt::{Changed, Numbers, change, layout_of_pinned};
 
 /// What the fibers of this thread tell of themselves.
@@ -104,6 +104,9 @@ fn starts() {
 
 #[test]
 fn calls_are_told_with_those_that_were_inlined() {
+    if !is_described() {
+        return;
+    }
     let expected = "fiber@made > starts@starts > deep@deep > deep@deep > deep@bottom > inlined@inlined > pause@pause > Pending";
     assert_eq!(show(Fiber::new(starts)), expected); // @made
 }
@@ -127,6 +130,9 @@ fn drops() {
 
 #[test]
 fn a_destructor_may_wait() {
+    if !is_described() {
+        return;
+    }
     let told = show(Fiber::new(drops)); // @dropping
     let first = "fiber@dropping > drops@drops > ";
     assert!(told.starts_with(first), "{told}");
@@ -150,6 +156,9 @@ fn consumes() {
 
 #[test]
 fn a_generator_that_waits_lies_between() {
+    if !is_described() {
+        return;
+    }
     let told = show(Fiber::new(consumes)); // @consumer
     let expected = "fiber@consumer > consumes@second > produce@produce > pause@pause > Pending";
     let told = told.replace("next@nowhere > ", "");
@@ -167,6 +176,9 @@ fn nests() {
 
 #[test]
 fn fibers_and_futures_lie_in_each_other() {
+    if !is_described() {
+        return;
+    }
     let expected =
         "fiber@nester > nests@nests > fiber@nests > {closure}@nests > leaf@leaf > Pending";
     assert_eq!(show(Fiber::new(nests)), expected); // @nester
@@ -174,6 +186,9 @@ fn fibers_and_futures_lie_in_each_other() {
 
 #[test]
 fn a_fiber_that_was_moved_is_found() {
+    if !is_described() {
+        return;
+    }
     let mut fiber = Fiber::new(starts); // @moved
     assert!(poll(std::pin::Pin::new(&mut fiber)).is_none());
     let moved = Box::new(fiber);
@@ -191,6 +206,9 @@ fn endless(depth: u32) -> u32 {
 
 #[test]
 fn of_very_many_calls_the_last_ones_are_told() {
+    if !is_described() {
+        return;
+    }
     let told = show(Fiber::new(|| {
         black_box(endless(300));
     }));
@@ -223,6 +241,9 @@ fn spoil(round: u32, sight: &mut FiberSight, bytes: &mut [u8], numbers: &mut Num
 
 #[test]
 fn ten_thousand_changed_stacks_are_unwound() {
+    if !is_described() {
+        return;
+    }
     let mut future = Box::pin(async { Fiber::new(starts).await });
     assert!(poll(future.as_mut()).is_none());
     let address = std::ptr::from_ref(&*future).addr() as u64;
