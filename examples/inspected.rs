@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .name("inspected")
         .attach(true)
         .page(page)
+        .record(10_000)
         .build()?;
     if let Some(address) = runtime.page() {
         println!("the page is on http://{address}/");

@@ -102,7 +102,7 @@ fn a_question_is_answered() {
         assert_eq!(look["name"], "one \"of\" many");
         assert_eq!(look["backend"], runtime.backend().to_string());
         assert_eq!(look["metrics"]["tasks"], 300);
-        assert!(look["uptime_ns"].as_u64() > look["age_ns"].as_u64());
+        assert!(look["uptime_ns"].as_u64() > Some(0) && look["age_ns"].is_u64());
         assert!(look["dwell"].is_null());
         let tasks = look["dump"]["tasks"].as_array().expect("the tasks");
         assert_eq!(
@@ -127,6 +127,44 @@ fn a_question_is_answered() {
         assert!(folded.get("dump").is_none());
         assert_eq!(folded["groups"][1]["count"], 300);
     });
+}
+
+#[test]
+fn what_is_recorded_is_told_and_none_of_it_is_the_servers() {
+    in_session(
+        "what_is_recorded_is_told_and_none_of_it_is_the_servers",
+        |_| {
+            let runtime = Builder::new().attach(true).record(1000).build();
+            let runtime = runtime.expect("a runtime can be built");
+            let _tasks: Vec<_> = (0..30).map(|_| runtime.spawn(patient())).collect();
+            beside(&runtime, || ask(Question::Folded));
+            // The dwell of the last look may be told again for a while.
+            runtime.block_on(camshaft::time::sleep(Duration::from_millis(1)));
+            let look = beside(&runtime, || ask(Question::Folded));
+            let dwell = look["dwell"].as_array().expect("it is recorded");
+            let of = |state: &Value| state["type"].as_str().unwrap_or_default().to_owned();
+            let patient: Vec<_> = dwell
+                .iter()
+                .filter(|state| of(state).contains("patient"))
+                .collect();
+            let waiting: u64 = patient
+                .iter()
+                .filter_map(|state| state["waiting"].as_u64())
+                .sum();
+            assert_eq!(waiting, 30, "{dwell:#?}");
+            assert!(
+                dwell
+                    .iter()
+                    .all(|state| !of(state).contains("camshaft::runtime")),
+                "{dwell:#?}"
+            );
+            let task = &look["groups"][1]["tasks"][0];
+            assert!(
+                task["since_ns"].as_u64().is_some() && task["polls"] == 1,
+                "{task}"
+            );
+        },
+    );
 }
 
 #[test]

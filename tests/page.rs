@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn served() -> (Runtime, SocketAddr) {
     let loopback = "127.0.0.1:0".parse().expect("an address");
-    let runtime = Builder::new().page(loopback).name("<i>page</i>").build();
+    let builder = Builder::new().page(loopback).name("<i>page</i>");
+    let runtime = builder.record(1000).build();
     let runtime = runtime.expect("a runtime can be built");
     let address = runtime.page().expect("it was asked for");
     (runtime, address)
@@ -197,7 +198,8 @@ const LOOK: &str = "(() => {
         unnamed: [...document.querySelectorAll('input, button, [role=region], section')]
             .filter(element => !(element.labels?.length || element.textContent || element.ariaLabel)).length,
         title: texts('h1')[0], status: texts('#status')[0], groups: texts('.group h3'), trees: texts('.group pre'),
-        metrics: texts('#metrics dd'), types: texts('#types tbody th'), paper: getComputedStyle(document.documentElement).backgroundColor,
+        metrics: texts('#metrics dd'), types: texts('#types tbody th'),
+        states: texts('#states tbody tr'), paper: getComputedStyle(document.documentElement).backgroundColor,
     };
 })()";
 
@@ -255,6 +257,8 @@ fn the_page_shows_what_happens_in_a_browser() {
                 has(&seen["trees"], "patient") && has(&seen["types"], "patient"),
                 "{seen}"
             );
+            // Where 300 wait, and none has gone on yet.
+            assert!(has(&seen["states"], "Sleep3000–"), "{seen:#}");
             // Named by whoever can name a runtime.
             assert_eq!(seen["title"], "<i>page</i>");
             if let Some(folder) = env::var_os("CAMSHAFT_SCREENSHOTS") {

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::bundle::{self, Home};
 use crate::header::{HEADER_BYTES, Header, run, state};
+use crate::raw::Job;
 use crate::{Executor, Id, Park, Stats};
 
 /// A task, as it stands in memory.
@@ -43,6 +44,8 @@ pub struct Kind {
     pub size: usize,
     /// What [`type_name`] says.
     pub name: &'static str,
+    /// Whether it serves the runtime and not the program.
+    pub is_background: bool,
 }
 
 /// What a task is doing.
@@ -89,6 +92,15 @@ pub(crate) fn kind<T>() -> Kind {
         vtable,
         size: size_of::<T>(),
         name: type_name::<T>(),
+        is_background: false,
+    }
+}
+
+/// Describes the type of a task.
+pub(crate) fn kind_of_job<J: Job>() -> Kind {
+    Kind {
+        is_background: J::IS_BACKGROUND,
+        ..kind::<J>()
     }
 }
 

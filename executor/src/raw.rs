@@ -70,7 +70,7 @@ impl<F: Job> TableFor<F> {
         drop_output: drop_output::<F::Output>,
         name: name::<F>,
         #[cfg(feature = "inspect")]
-        kind: crate::look::kind::<F>,
+        kind: crate::look::kind_of_job::<F>,
         #[cfg(feature = "inspect")]
         is_background: F::IS_BACKGROUND,
     };

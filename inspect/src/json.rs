@@ -93,6 +93,16 @@ impl Json {
     }
 }
 
+/// JSON that was written before.
+#[derive(Debug)]
+pub struct Raw<'a>(pub &'a str);
+
+impl ToJson for Raw<'_> {
+    fn write(&self, json: &mut Json) {
+        json.text.push_str(self.0);
+    }
+}
+
 impl ToJson for str {
     fn write(&self, json: &mut Json) {
         json.string(self);

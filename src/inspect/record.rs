@@ -203,7 +203,13 @@ pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording 
         executor::Stand::Dropped => Stand::Dropped,
         _ => Stand::Unknown,
     };
-    let polls = snapshot.polls.iter().map(|poll| Poll {
+    // What the runtime does for itself is none of the program's.
+    let is_ours = |kind: Option<usize>| {
+        let kind = kind.and_then(|kind| snapshot.kinds.get(kind));
+        kind.is_none_or(|kind| !kind.is_background)
+    };
+    let polls = (snapshot.polls.iter()).filter(|poll| is_ours(poll.kind));
+    let polls = polls.map(|poll| Poll {
         task: poll.task.map(look::number),
         of: label(poll.kind),
         start: poll.start,
@@ -217,7 +223,8 @@ pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording 
         from: stand(poll.kind, poll.from),
         to: stand(poll.kind, poll.to),
     });
-    let tasks = snapshot.tasks.iter().map(|task| TaskStand {
+    let tasks = (snapshot.tasks.iter()).filter(|task| is_ours(task.kind));
+    let tasks = tasks.map(|task| TaskStand {
         task: task.task.map(look::number),
         name: task.name.clone(),
         of: label(task.kind),

@@ -157,17 +157,30 @@ fn states(page: &mut Page, dwell: &[Value]) {
         )],
     );
     for state in states.into_iter().take(STATES) {
+        let none_ended = state["count"] == 0;
+        let ended = |name| {
+            if none_ended {
+                "–".to_owned()
+            } else {
+                time(&state[name])
+            }
+        };
         let figures = format!(
             "{:>7} {:>10} {:>9} {:>9} {:>9}",
             number(state["waiting"].as_u64().unwrap_or_default()),
             number(state["count"].as_u64().unwrap_or_default()),
-            time(&state["p50_ns"]),
-            time(&state["p99_ns"]),
-            time(&state["max_ns"])
+            ended("p50_ns"),
+            ended("p99_ns"),
+            ended("max_ns")
         );
         let bar = bar(total(&state), most);
         let of = format!(" {}", words(&state["type"]));
-        let path = format!("  {}", words(&state["state"]));
+        // The path begins with the type, which stands before it.
+        let path = words(&state["state"]);
+        let path = format!(
+            "  {}",
+            path.strip_prefix(&of[1..]).unwrap_or(&path).trim_start()
+        );
         page.line(
             &[
                 Piece(Weight::Plain, &bar),
@@ -295,9 +308,9 @@ mod tests {
             "name": "a", "backend": "io_uring", "uptime_ns": uptime, "missing": [],
             "metrics": {"tasks": 1234, "polls": polls, "busy_ns": polls, "parked_ns": 3 * polls, "ops_submitted": 9, "ops_completed": 2},
             "dwell": [
-                {"type": "app::serve", "state": "main.rs:3", "line": 3, "count": 5, "total_ns": 50, "p50_ns": 1500, "p99_ns": 2_000_000,
+                {"type": "app::serve", "state": "app::serve main.rs:3", "line": 3, "count": 5, "total_ns": 50, "p50_ns": 1500, "p99_ns": 2_000_000,
                  "max_ns": 3_000_000_000_u64, "waiting": 1},
-                {"type": "app::idle", "state": "main.rs:9", "line": 9, "count": 1, "total_ns": 100, "p50_ns": 1, "p99_ns": 1, "max_ns": 1,
+                {"type": "app::idle", "state": "app::idle main.rs:9", "line": 9, "count": 1, "total_ns": 100, "p50_ns": 1, "p99_ns": 1, "max_ns": 1,
                  "waiting": 0}
             ],
             "groups": [{"heading": "2 × tasks 1, 2", "tree": "app::serve  waits at main.rs:3\n└ Sleep  polled by x.rs:1: 3s left\n", "count": 2,

@@ -8,11 +8,12 @@ use camshaft_inspect::attach::Question;
 use camshaft_inspect::json::Json;
 
 use super::look::{Look, Who};
+use crate::inspect::record;
 use crate::runtime::Gauges;
 
 /// After a look the thread is left alone for so many times as long…
 const REST: u32 = 9;
-/// …but not for longer than this.
+/// …but not for longer than this, so that what is shown is not old. What was recorded may be large, and is.
 const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// Makes answers. It goes by the system's clock: that of the runtime may be paused.
@@ -21,12 +22,12 @@ pub(crate) struct Desk {
     gauges: Rc<Gauges>,
     looked: RefCell<Option<Made>>,
     folded: RefCell<Option<Made>>,
+    dwell: RefCell<Option<Made>>,
 }
 
-/// What was answered last.
+/// What was made last.
 struct Made {
-    /// All but the first fields.
-    rest: Rc<str>,
+    text: Rc<str>,
     at: Instant,
     /// How long it took.
     took: Duration,
@@ -46,6 +47,7 @@ impl Desk {
             gauges,
             looked: RefCell::default(),
             folded: RefCell::default(),
+            dwell: RefCell::default(),
         }
     }
 
@@ -55,43 +57,58 @@ impl Desk {
             Question::Look => &self.looked,
             _ => &self.folded,
         };
-        let mut place = place.borrow_mut();
-        let now = Instant::now();
-        let made = match place.take().filter(|made| made.holds(now)) {
-            Some(made) => made,
-            None => Made::new(now, || {
-                let metrics = camshaft_executor::look::stats().map(|tasks| self.gauges.read(tasks));
-                let backend = self.gauges.backend().to_string();
-                Json::of(&Look::new(
-                    &self.who,
-                    backend,
-                    metrics.unwrap_or_default(),
-                    question,
-                ))
-            }),
-        };
-        let made = place.insert(made);
-        let age = now.saturating_duration_since(made.at).as_nanos();
+        let (text, at) = Made::get(place, LONGEST_REST, || self.look(question));
         Answer {
-            first: format!("{{\"age_ns\":{age},"),
-            rest: Rc::clone(&made.rest),
+            first: format!("{{\"age_ns\":{},", at.elapsed().as_nanos()),
+            rest: text,
         }
+    }
+
+    /// The answer without its first brace.
+    fn look(&self, question: Question) -> String {
+        let tasks = camshaft_executor::look::stats().unwrap_or_default();
+        let gauges = (self.gauges.backend().to_string(), self.gauges.read(tasks));
+        let dwell = self.dwell();
+        let look = Look::new(&self.who, gauges, dwell.as_deref(), question);
+        Json::of(&look).split_off(1)
+    }
+
+    /// Where tasks spend their time, if that is recorded.
+    fn dwell(&self) -> Option<Rc<str>> {
+        let make = || {
+            record::recording().map_or_else(String::new, |recording| Json::of(&recording.dwell()))
+        };
+        let (text, _) = Made::get(&self.dwell, Duration::MAX, make);
+        (!text.is_empty()).then_some(text)
     }
 }
 
 impl Made {
-    fn new(at: Instant, make: impl FnOnce() -> String) -> Self {
-        let text = make();
-        Self {
-            rest: text.strip_prefix('{').unwrap_or(&text).into(),
-            at,
-            took: at.elapsed(),
-        }
+    /// What was made last, or something new if that was long enough ago; and when it was made.
+    fn get(
+        place: &RefCell<Option<Self>>,
+        longest: Duration,
+        make: impl FnOnce() -> String,
+    ) -> (Rc<str>, Instant) {
+        let known = place
+            .take()
+            .filter(|made| made.holds(Instant::now(), longest));
+        let made = known.unwrap_or_else(|| {
+            let at = Instant::now();
+            Self {
+                text: make().into(),
+                at,
+                took: at.elapsed(),
+            }
+        });
+        let got = (Rc::clone(&made.text), made.at);
+        place.replace(Some(made));
+        got
     }
 
     /// Whether it is still good enough.
-    fn holds(&self, now: Instant) -> bool {
-        let rest = self.took.saturating_mul(REST).min(LONGEST_REST);
+    fn holds(&self, now: Instant, longest: Duration) -> bool {
+        let rest = self.took.saturating_mul(REST).min(longest);
         now.saturating_duration_since(self.at + self.took) < rest
     }
 }
@@ -131,11 +148,11 @@ mod tests {
     fn who_looks_often_takes_a_tenth_of_the_time() {
         let at = Instant::now();
         let made = |milliseconds| Made {
-            rest: "".into(),
+            text: "".into(),
             at,
             took: Duration::from_millis(milliseconds),
         };
-        let holds = |took, after| made(took).holds(at + Duration::from_millis(after));
+        let holds = |took, after| made(took).holds(at + Duration::from_millis(after), LONGEST_REST);
         assert!(holds(10, 99) && !holds(10, 100));
         assert!(holds(1000, 1499) && !holds(1000, 1500));
         assert!(!holds(0, 0));

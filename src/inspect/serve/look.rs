@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use camshaft_executor::look;
 use camshaft_inspect::attach::{self, PROTOCOL, Question};
-use camshaft_inspect::json::{Json, ToJson};
+use camshaft_inspect::json::{Json, Raw, ToJson};
 use camshaft_inspect::{Dump, Group, TaskTree};
 
 use crate::runtime::Metrics;
@@ -41,6 +41,8 @@ pub(super) struct Look<'a> {
     who: &'a Who,
     backend: String,
     metrics: Metrics,
+    /// As JSON.
+    dwell: Option<&'a str>,
     dump: Dump,
     sizes: Vec<Size>,
     question: Question,
@@ -55,7 +57,12 @@ struct Size {
 
 impl<'a> Look<'a> {
     /// Looks at the runtime on this thread.
-    pub(super) fn new(who: &'a Who, backend: String, metrics: Metrics, question: Question) -> Self {
+    pub(super) fn new(
+        who: &'a Who,
+        (backend, metrics): (String, Metrics),
+        dwell: Option<&'a str>,
+        question: Question,
+    ) -> Self {
         let tasks = look::tasks().unwrap_or_default();
         let sizes: Vec<_> = tasks.iter().map(|task| task.kind.size).collect();
         let dump = crate::inspect::of(tasks);
@@ -63,6 +70,7 @@ impl<'a> Look<'a> {
             who,
             backend,
             metrics,
+            dwell,
             sizes: Size::of(&dump.tasks, &sizes),
             dump,
             question,
@@ -108,8 +116,7 @@ impl ToJson for Look<'_> {
             json.field("missing", &missing);
             json.field("groups", &told.iter().map(Alike).collect::<Vec<_>>());
             json.field("groups_left_out", &((groups.len() - told.len()) as u64));
-            let recording = crate::inspect::record::recording();
-            json.field("dwell", &recording.map(|recording| recording.dwell()));
+            json.field("dwell", &self.dwell.map(Raw));
             json.field("sizes", &self.sizes.iter().collect::<Vec<_>>());
             if self.question == Question::Look {
                 json.field("dump", &self.dump);
@@ -177,9 +184,9 @@ impl ToJson for Brief<'_> {
     fn write(&self, json: &mut Json) {
         json.object(|json| {
             json.field("id", &self.0.id);
-            json.field("since_ns", &None::<u64>);
-            json.field("wakes", &None::<u64>);
-            json.field("polls", &None::<u64>);
+            json.field("since_ns", &self.0.since.map(nanos));
+            json.field("wakes", &self.0.wakes);
+            json.field("polls", &self.0.polls);
         });
     }
 }
