@@ -3,8 +3,8 @@
 //! ```console
 //! $ cargo run --features inspect --example inspected
 //! the page is on http://127.0.0.1:7000/
-//! $ cargo run -p camshaft-cli -- top --pid $(pgrep inspected)
-//! $ cargo run -p camshaft-cli -- dump --pid $(pgrep inspected)
+//! $ cargo run -p camshaft-cli -- top --pid $(pgrep -x inspected)
+//! $ cargo run -p camshaft-cli -- dump --pid $(pgrep -x inspected)
 //! ```
 //!
 //! Clients greet it and hang up, over and over; some of its tasks are named, some wait for each other, and one is slow. The first
