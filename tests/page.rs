@@ -184,6 +184,30 @@ fn a_client_that_means_harm_does_none() {
     });
 }
 
+#[test]
+fn another_user_of_the_machine_is_told_nothing() {
+    // SAFETY: it can't fail, and passes no memory.
+    if unsafe { libc::geteuid() } != 0 {
+        return eprintln!("skipped: only root can be somebody else");
+    }
+    let (runtime, address) = served();
+    let (theirs, ours) = beside(&runtime, move || {
+        let theirs = std::thread::spawn(move || {
+            // SAFETY: the raw system call changes this thread alone, and passes no memory.
+            let changed = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
+            assert_eq!(changed, 0);
+            let mut stream = TcpStream::connect(address).expect("it listens");
+            let _ = write!(stream, "GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer);
+            answer
+        });
+        (theirs.join().expect("it does not panic"), get(address, "/"))
+    });
+    assert_eq!(theirs, "");
+    assert!(ours.0.starts_with("HTTP/1.1 200 OK"), "{}", ours.0);
+}
+
 /// What the page shows: the width of its content, what sticks out, and the texts of its parts.
 const LOOK: &str = "(() => {
     const texts = query => [...document.querySelectorAll(query)].filter(element => element.checkVisibility())

@@ -180,8 +180,9 @@ impl Builder {
     /// Serves a page that shows what the runtime does, such as at `http://127.0.0.1:7000/`; port 0 takes one that is free, which
     /// [`Runtime::page`] tells.
     ///
-    /// The address must be of the loopback interface. Everybody on this machine who can connect to it can look: where there are users
-    /// who must not, take [`attach`](Self::attach). Pages of others can't read it, whatever their names resolve to.
+    /// The address must be of the loopback interface, and other users of this machine than root are sent away, if the kernel tells
+    /// whose a connection is (`sock_diag(7)`, which some sandboxes forbid); where that is not enough, take [`attach`](Self::attach).
+    /// Pages of others can't read it, whatever their names resolve to.
     #[cfg(feature = "inspect")]
     pub fn page(mut self, address: std::net::SocketAddr) -> Self {
         self.page = Some(address);

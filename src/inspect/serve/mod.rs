@@ -15,6 +15,7 @@ mod crowd;
 mod desk;
 mod http;
 mod look;
+mod peer;
 mod socket;
 
 use std::io;
@@ -80,14 +81,26 @@ pub(crate) async fn by_socket(door: Door, desk: Rc<Desk>) {
 
 /// Answers who comes to the port.
 pub(crate) async fn by_page(listener: TcpListener, desk: Rc<Desk>) {
+    let user = attach::user();
     crowd::attend(
         || listener.accept(),
-        |(stream, _)| {
+        |(stream, from)| {
             let desk = Rc::clone(&desk);
-            async move { http::answer(&stream, &desk).await }
+            async move {
+                let told = peer::user_of(from, stream.local_addr()?);
+                if told.is_some_and(|peer| !may_ask(peer, user)) {
+                    return Ok(());
+                }
+                http::answer(&stream, &desk).await
+            }
         },
     )
     .await;
+}
+
+/// Whether a user may know what a runtime of another does.
+fn may_ask(peer: u32, user: u32) -> bool {
+    peer == user || peer == 0
 }
 
 /// Writes an answer, of which many readers share the memory.
@@ -106,5 +119,16 @@ async fn write(mut to: impl AsyncWrite, answer: &Answer) -> io::Result<()> {
         result?;
         piece = buf;
         piece.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_ask;
+
+    #[test]
+    fn a_user_and_root_may_ask() {
+        assert!(may_ask(1000, 1000) && may_ask(0, 1000) && may_ask(0, 0));
+        assert!(!may_ask(1001, 1000) && !may_ask(1000, 0) && !may_ask(u32::MAX, 1000));
     }
 }

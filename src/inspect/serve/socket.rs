@@ -9,7 +9,7 @@ use super::desk::{Answer, Desk};
 
 /// Reads a line and answers it. Others than our user and root are told nothing.
 pub(super) async fn answer(stream: &UnixStream, user: u32, desk: &Desk) -> io::Result<()> {
-    if !may_ask(stream.peer_cred()?.uid(), user) {
+    if !super::may_ask(stream.peer_cred()?.uid(), user) {
         return Ok(());
     }
     let line = line(stream).await?;
@@ -23,11 +23,6 @@ pub(super) async fn answer(stream: &UnixStream, user: u32, desk: &Desk) -> io::R
     stream.write_all(&b"\n"[..]).await.0
 }
 
-/// Whether a user may know what a runtime of another does.
-fn may_ask(peer: u32, user: u32) -> bool {
-    peer == user || peer == 0
-}
-
 /// Reads until a line feed, but no more than a question can have.
 async fn line(stream: &UnixStream) -> io::Result<Vec<u8>> {
     let mut line = Vec::with_capacity(LONGEST_LINE);
@@ -39,15 +34,4 @@ async fn line(stream: &UnixStream) -> io::Result<Vec<u8>> {
         }
     }
     Ok(line)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_ask;
-
-    #[test]
-    fn a_user_and_root_may_ask() {
-        assert!(may_ask(1000, 1000) && may_ask(0, 1000) && may_ask(0, 0));
-        assert!(!may_ask(1001, 1000) && !may_ask(1000, 0) && !may_ask(u32::MAX, 1000));
-    }
 }
