@@ -140,14 +140,14 @@ fn assign(catalog: &mut Catalog, awaits: &[Variable], lines: Option<&Lines>, sta
         let place = peers.iter().position(|peer| *peer == index);
         let site = place.and_then(|place| Some(&awaits[*candidates.get(place)?].site));
         // Of a macro of the same crate the body does not know more.
-        if precision(lines, site) == Precision::Exact {
-            states[index].site = site.cloned();
+        let used = match precision(lines, site) {
             // Nothing says that states are numbered in the order of the awaits.
-            states[index].precision = match peers.len() {
-                1 => Precision::MacroUse,
-                _ => Precision::Likely,
-            };
-        }
+            Precision::Exact if peers.len() == 1 => Precision::MacroUse,
+            Precision::Exact | Precision::Likely => Precision::Likely,
+            _ => continue,
+        };
+        states[index].site = site.cloned();
+        states[index].precision = used;
     }
 }
 

@@ -19,6 +19,8 @@ mod macros;
 mod skip;
 mod walk;
 
+use std::collections::BTreeSet;
+
 use crate::flow::walk::Walk;
 use crate::tokens::{Token, tokens};
 
@@ -48,7 +50,8 @@ pub(crate) struct Flow {
 pub(crate) fn flow(source: &str, begins: u64, awaits: &[u64]) -> Option<Flow> {
     let tokens = tokens(source);
     let start = body(&tokens, begins)?;
-    let points = points(&tokens, start, awaits)?;
+    let own = Walk::own(&tokens, start);
+    let points = points(&tokens, &own, awaits)?;
     let flow = Walk::run_body(&tokens, start, points)?;
     let reached = |number| flow.edges.iter().any(|edge| edge.1 == Node::Await(number));
     (0..awaits.len()).all(reached).then_some(flow)
@@ -95,8 +98,8 @@ fn body(tokens: &Tokens<'_>, begins: u64) -> Option<usize> {
     None
 }
 
-/// Which token is which await: the word itself, or the macro that hides it.
-fn points(tokens: &Tokens<'_>, start: usize, awaits: &[u64]) -> Option<Vec<usize>> {
+/// Which token is which await: the word itself, or the macro that hides it. Only those of the body's own count.
+fn points(tokens: &Tokens<'_>, own: &BTreeSet<usize>, awaits: &[u64]) -> Option<Vec<usize>> {
     let mut places: Vec<Option<usize>> = vec![None; awaits.len()];
     let mut lines: Vec<_> = awaits.to_vec();
     lines.sort_unstable();
@@ -105,8 +108,8 @@ fn points(tokens: &Tokens<'_>, start: usize, awaits: &[u64]) -> Option<Vec<usize
         let numbers = (0..awaits.len()).filter(|number| awaits[*number] == line);
         let numbers: Vec<_> = numbers.collect();
         let on_line = |wanted: fn(&Tokens<'_>, usize) -> bool| -> Vec<usize> {
-            (start..tokens.len())
-                .filter(|at| tokens[*at].1 == line && wanted(tokens, *at))
+            let here = own.iter().copied();
+            here.filter(|at| tokens[*at].1 == line && wanted(tokens, *at))
                 .collect()
         };
         let words = on_line(|tokens, at| {

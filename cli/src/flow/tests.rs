@@ -376,6 +376,17 @@ fn macros_that_wait_themselves() {
 }
 
 #[test]
+fn awaits_of_others_on_a_line_do_not_count() {
+    let text = "async fn f() {\na(async { b().await }).await; c(async |x| x.await).await }";
+    let flow = flow(text, 1, &[2, 2]).expect("it is understood");
+    let (start, first, second) = (Node::Start, Node::Await(0), Node::Await(1));
+    assert_eq!(
+        flow.edges,
+        [(start, first), (first, second), (second, Node::End)]
+    );
+}
+
+#[test]
 fn what_an_unknown_macro_does_is_said_not_to_be_known() {
     let known = flow_of("println!(\"{}\", a().await)").expect("it is understood");
     assert!(known.macros.is_empty());

@@ -35,6 +35,8 @@ pub(super) struct Walk<'a, 't> {
     /// The token of each await.
     points: Vec<usize>,
     pub(super) at: usize,
+    /// The words that were met.
+    words: BTreeSet<usize>,
     edges: BTreeSet<Edge>,
     frames: Vec<Frame<'a>>,
     /// Macros of which it is not known what they do.
@@ -51,26 +53,42 @@ impl<'a, 't> Walk<'a, 't> {
         start: usize,
         points: Vec<usize>,
     ) -> Option<Flow> {
-        let mut walk = Self {
+        let mut walk = Self::new(tokens, start, points);
+        walk.run_all();
+        (!walk.lost).then(|| Flow {
+            edges: walk.edges.into_iter().collect(),
+            macros: walk.macros.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    /// The words of a body that are not in the bodies of others.
+    pub(super) fn own(tokens: &'t Tokens<'a>, start: usize) -> BTreeSet<usize> {
+        let mut walk = Self::new(tokens, start, Vec::new());
+        walk.run_all();
+        walk.words
+    }
+
+    fn new(tokens: &'t Tokens<'a>, start: usize, points: Vec<usize>) -> Self {
+        Self {
             tokens,
             points,
             at: start,
+            words: BTreeSet::new(),
             edges: BTreeSet::new(),
             frames: Vec::new(),
             macros: BTreeSet::new(),
             lost: false,
             depth: 0,
-        };
+        }
+    }
+
+    fn run_all(&mut self) {
         let first = Last::from([Node::Start]);
-        let last = match walk.sign() {
-            Some('{') => walk.block(first),
-            _ => walk.expression(first), // a closure without a block
+        let last = match self.sign() {
+            Some('{') => self.block(first),
+            _ => self.expression(first), // a closure without a block
         };
-        walk.ends(&last);
-        (!walk.lost).then(|| Flow {
-            edges: walk.edges.into_iter().collect(),
-            macros: walk.macros.into_iter().map(str::to_owned).collect(),
-        })
+        self.ends(&last);
     }
 
     pub(super) fn peek(&self) -> Option<Token<'a>> {
@@ -104,6 +122,7 @@ impl<'a, 't> Walk<'a, 't> {
 
     /// Goes on from what may have been the last state to the await at a token, if there is one.
     fn suspend(&mut self, at: usize, last: &mut Last) {
+        self.words.insert(at);
         if let Some(number) = self.points.iter().position(|point| *point == at) {
             let node = Node::Await(number);
             self.edges.extend(last.iter().map(|from| (*from, node)));

@@ -163,6 +163,27 @@ impl Serve for Server {
     }
 }
 
+struct Joiner;
+
+#[async_trait]
+impl Serve for Joiner {
+    async fn serve(&self) -> u64 {
+        tokio::join!(leaf(), leaf()).0
+    }
+}
+
+#[test]
+fn a_macro_in_a_function_of_one_line_is_likely_where_it_is_used() {
+    if !is_described() {
+        return;
+    }
+    let node = tree(async { Joiner.serve().await });
+    let node = &node.children[0];
+    assert_eq!(node.precision, Precision::Likely, "{node}");
+    let site = node.site.as_ref().expect("it has a line");
+    assert!(site.file.ends_with("labels.rs"), "{node}");
+}
+
 async fn selects() {
     tokio::select! {
         _ = leaf() => {}
