@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::draw::draw;
 use crate::dump::{groups, head};
-use crate::tree::{Node, draw};
+use crate::tree::Node;
 use crate::{Dump, TaskTree};
 
 /// Tasks whose trees stand at the same places, that do the same and have the same name.

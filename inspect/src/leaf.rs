@@ -138,6 +138,11 @@ impl Leaf {
         }
     }
 
+    /// Whether it waits for what was meant to be never.
+    pub(crate) fn is_never(&self) -> bool {
+        self.left.is_some_and(|left| left > NEVER)
+    }
+
     /// The words of its line, one after the other.
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
@@ -210,7 +215,7 @@ impl Leaf {
             (None, None) => {}
         }
         match (self.left, self.overdue) {
-            (Some(left), _) if left > NEVER => say("waits for ever".to_owned()),
+            _ if self.is_never() => say("waits for ever".to_owned()),
             (Some(left), None) => say(format!("{left:.1?} left")),
             (_, Some(late)) => say(format!("due for {late:.1?}")),
             (None, None) => {}

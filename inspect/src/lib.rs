@@ -29,10 +29,12 @@
 #![deny(unsafe_code)]
 
 pub mod attach;
+mod brief;
 mod calls;
 mod catalog;
 mod containers;
 mod cycles;
+mod draw;
 mod dump;
 mod fibers;
 mod group;

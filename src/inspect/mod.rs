@@ -22,16 +22,19 @@
 //! }
 //! ```
 //!
-//! prints, with the place of the crates instead of `…`,
+//! prints
 //!
 //! ```text
 //! the root future, running
 //!   app::main::{async block}  is running; was resumed from src/main.rs:13
-//!   └ camshaft_executor::yield_now::YieldNow  polled by …/executor/src/yield_now.rs:44  (as of its last suspension)
+//!   └ camshaft_executor::yield_now::YieldNow  (as of its last suspension)
 //! 3 × tasks 2, 3, 4
 //!   app::patient  waits at src/main.rs:5
-//!   └ camshaft::time::sleep::Sleep  polled by …/src/time/sleep.rs:138: 60.0s left
+//!   └ camshaft::time::sleep::Sleep: 60.0s left
 //! ```
+//!
+//! It is meant to be read in a hurry: long names are shortened, and `…` stands for what lies between a future of this runtime and
+//! what that waits for in the end. [`Dump::to_json`] has everything.
 //!
 //! Of a fiber (feature `stackful`) it shows the calls on its stack:
 //!
@@ -41,7 +44,7 @@
 //!   └ app::main::{closure}  at src/main.rs:12
 //!     └ app::merge  at src/main.rs:30
 //!       └ app::read_chunk  waits at src/main.rs:41
-//!         └ camshaft_io::op::Op<Receive>  polled by …/io/src/op.rs:105: recv, fd 7, peer 127.0.0.1:35161
+//!         └ recv, fd 7, peer 127.0.0.1:35161
 //! ```
 //!
 //! That is found in any build. Lines need `debug = "line-tables-only"`, what the fiber waits for `"full"`, and names of functions
