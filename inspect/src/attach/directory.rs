@@ -273,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn a_forked_child_leaves_the_file() {
+        let scratch = Scratch::new("forked");
+        let directory = Directory::make(&scratch.0.join("sockets"), user()).expect("it is new");
+        let mut bound = Some(directory.listen().expect("it is free"));
+        // SAFETY: the child removes a file at most, for which it takes no lock but that of the allocator, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            drop(bound.take());
+            // SAFETY: the child ends here.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: the kernel writes one integer.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(directory.sockets().len(), 1);
+        drop(bound.take());
+        assert_eq!(directory.sockets().len(), 0);
+    }
+
+    #[test]
     fn a_directory_that_others_can_change_is_refused() {
         let scratch = Scratch::new("refusals");
         let refusal = |path: &Path, user| {
