@@ -216,7 +216,7 @@ fn the_last_polls_are_kept_and_the_rest_counted() {
             yield_now().await;
         }
         let recording = record::recording().expect("it is recorded");
-        assert_eq!(recording.polls().len(), 128);
+        assert_eq!(recording.polls().len(), 100);
         assert_eq!(
             recording.recorded, 1000,
             "that which is going on is not among them"

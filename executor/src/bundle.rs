@@ -86,12 +86,15 @@ pub(crate) struct Local {
     /// What is being recorded; null if nothing is.
     #[cfg(feature = "inspect")]
     pub(crate) recorder: Cell<*mut crate::record::Recorder>,
-    /// How many recordings there were.
+    /// Another number after each end of a recording.
     #[cfg(feature = "inspect")]
     pub(crate) recordings: Cell<u64>,
-    /// A task has ended by a panic since this was last looked at.
+    /// What a recording calls between two polls is running, which must not stop it.
     #[cfg(feature = "inspect")]
-    pub(crate) panicked: Cell<bool>,
+    pub(crate) noting: Cell<bool>,
+    /// How the last task has ended that did not just complete, until somebody looks at this.
+    #[cfg(feature = "inspect")]
+    pub(crate) ended: Cell<crate::record::Ended>,
     /// Which of the bundle's executors this is.
     pub(crate) epoch: Cell<u64>,
     /// The process, counted in forks, that the executor was made in.
@@ -385,7 +388,9 @@ impl Bundle {
             #[cfg(feature = "inspect")]
             recordings: Cell::new(0),
             #[cfg(feature = "inspect")]
-            panicked: Cell::new(false),
+            noting: Cell::new(false),
+            #[cfg(feature = "inspect")]
+            ended: Cell::default(),
             epoch: Cell::new(0),
             generation: Cell::new(0),
             group: RefCell::new(None),

@@ -302,7 +302,10 @@ unsafe fn settle_without_output(
 ) {
     let mut outcome = state::CANCELLED;
     #[cfg(feature = "inspect")]
-    home.panicked.set(panic.is_some());
+    home.ended.set(match panic {
+        Some(_) => crate::record::Ended::Panicked,
+        None => crate::record::Ended::Dropped,
+    });
     if let Some(panic) = panic {
         // SAFETY: STABLE.
         if unsafe { &*slot }.has_handle() {

@@ -25,10 +25,10 @@
 //! # What it costs
 //!
 //! Nothing while it is off: tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it is on,
-//! each poll kept takes 48 bytes, each place for a task 32, and each place in the ready queue 24.
+//! each poll that is kept takes 60 bytes, and each place for a task 32.
 //!
 //! `cargo bench --bench recorder --features inspect` says what a poll costs more. Most of that is a look at the clock (here 14 ns, and
-//! what is noted 4), so polls that take less than a microsecond share one: up to 32 of them, and never for longer than that. They
+//! what is noted 4), so polls that take less than a microsecond share one: up to 64 of them, in a microsecond or so. They
 //! are told as equal parts of the time between, and [`Poll::shared`] says of how many. [`start_exact`] and
 //! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own.
 //!
@@ -91,7 +91,7 @@ pub(crate) fn settings(polls: usize) -> executor::Settings {
 }
 
 /// Polls that are kept if only long ones are to be reported.
-const FEW: usize = 64;
+const FEW: usize = 1000;
 
 /// What the executor needs to know to record, and to report polls that take long.
 pub(crate) fn settings_for(polls: Option<usize>, long: Option<Duration>) -> executor::Settings {

@@ -203,7 +203,7 @@ impl Builder {
     ///
     /// It is printed when the poll is over, ten times in a second at most; how many were left out is said. Each poll is timed on
     /// its own, which costs two looks at the clock for a task that is alone, and else one. It works without
-    /// [`record`](Self::record), and then keeps the last 64 polls.
+    /// [`record`](Self::record), and then keeps the last 1000 polls.
     #[cfg(feature = "inspect")]
     pub fn report_long_polls(mut self, limit: Duration) -> Self {
         self.long_polls = Some(limit);

@@ -25,9 +25,9 @@ mod clock;
 mod plan;
 mod recorder;
 mod snapshot;
-#[cfg(test)]
-mod tests;
+mod wakes;
 mod watch;
+mod ways;
 
 use std::fmt;
 use std::rc::Rc;
@@ -44,15 +44,16 @@ use crate::{Executor, Park};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How many polls are kept; rounded up to a power of two. Each takes 48 bytes.
+    /// How many polls are kept. Each takes 60 bytes.
     pub polls: usize,
-    /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its turn.
+    /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its turn. It
+    /// can neither start nor end a recording.
     pub plan: fn(&Kind) -> Plan,
     /// Times each poll on its own. Otherwise polls that take less than a microsecond share a look at the clock.
     pub exact: bool,
     /// Reports polls that took this long, and times each poll on its own.
     pub long: Option<Duration>,
-    /// To whom they are reported: called between two polls.
+    /// To whom they are reported: called between two polls. It can neither start nor end a recording.
     pub report: Rc<dyn Fn(&Snapshot)>,
 }
 
@@ -90,9 +91,6 @@ pub struct PollFacts {
     pub polls: u64,
     /// How often it was made ready by a wake, of the times that it had its turn. A spawn is no wake.
     pub wakes: u64,
-    /// Where it stands, and of what type it is.
-    pub(crate) state: State,
-    pub(crate) kind: u16,
 }
 
 /// Begins to record the executor that the thread is running, from the next batch of polls on; a recording that there is ends.
@@ -145,6 +143,7 @@ fn report(home: Home) {
     else {
         return;
     };
+    let _noting = Noting::begin(home);
     let took = poll.polls.first().map(|poll| poll.took);
     if settings
         .long
@@ -152,4 +151,29 @@ fn report(home: Home) {
     {
         (settings.report)(&poll);
     }
+}
+
+/// Code of others runs between two polls, until this is dropped.
+pub(crate) struct Noting(Home);
+
+impl Noting {
+    pub(crate) fn begin(home: Home) -> Self {
+        home.noting.set(true);
+        Self(home)
+    }
+}
+
+impl Drop for Noting {
+    fn drop(&mut self) {
+        self.0.noting.set(false);
+    }
+}
+
+/// How a task has ended.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Ended {
+    #[default]
+    Completed,
+    Panicked,
+    Dropped,
 }

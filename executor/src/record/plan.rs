@@ -3,6 +3,8 @@
 //! Whoever knows the types of a program makes a plan of each; here it is only followed. A plan that reads beyond the end of the
 //! future is refused when it is made, so that following one is a handful of loads.
 
+use super::ways::Check;
+
 /// A number of a state that a plan has; see [`Plan::new`].
 pub type State = u16;
 
@@ -96,19 +98,60 @@ impl Plan {
         })
     }
 
+    /// The values that the tags on the way to each state have; none for one to which several ways lead.
+    pub(super) fn ways(&self) -> Vec<Option<Vec<Check>>> {
+        let states = self.next.iter().filter(|to| **to & IS_STATE != 0);
+        let states = states
+            .map(|to| state_of(*to))
+            .filter(|state| *state <= LAST);
+        let count = states.max().map_or(0, |most| usize::from(most) + 1);
+        let mut found: Vec<Vec<Vec<Check>>> = vec![Vec::new(); count];
+        // The ways to the steps. Each leads only to later ones, but several may lead to one.
+        let mut to_steps: Vec<Option<Vec<Check>>> = vec![None; self.steps.len()];
+        if let Some(first) = to_steps.first_mut() {
+            *first = Some(Vec::new());
+        }
+        for (place, step) in self.steps.iter().enumerate() {
+            let Some(before) = to_steps[place].take() else {
+                continue;
+            };
+            for index in 0..step.count {
+                let mut way = before.clone();
+                way.push(Check {
+                    value: step.base.wrapping_add(index.into()) & mask(step.width),
+                    offset: step.offset,
+                    width: step.width,
+                });
+                let to = self.next[(step.first + index) as usize];
+                match state_of(to) {
+                    _ if to & IS_STATE == 0 => to_steps[to as usize] = Some(way),
+                    state if state <= LAST => found[usize::from(state)].push(way),
+                    _ => {}
+                }
+            }
+            // Those that all other values lead to have no value to be compared with.
+            let other = self.next[(step.first + step.count) as usize];
+            if other & IS_STATE != 0 && state_of(other) <= LAST {
+                found[usize::from(state_of(other))].extend([Vec::new(), Vec::new()]);
+            }
+        }
+        let only = |mut ways: Vec<Vec<Check>>| (ways.len() == 1).then(|| ways.remove(0));
+        found.into_iter().map(only).collect()
+    }
+
     /// The state of the future at an address.
     ///
     /// # Safety
     ///
     /// A future of the type of the plan is there, whole, and nobody writes to it meanwhile.
-    #[inline]
+    #[inline(never)]
     pub(crate) unsafe fn read(&self, future: *const u8) -> State {
         let mut at = 0;
         while let Some(step) = self.steps.get(at) {
             let place = future.wrapping_add(step.offset as usize);
             // SAFETY: the step lies within the future; the tag of a future that is whole is initialised.
             let value = unsafe { load(place, step.width) };
-            let index = value.wrapping_sub(step.base) & (u64::MAX >> (64 - 8 * step.width));
+            let index = value.wrapping_sub(step.base) & mask(step.width);
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "it is no more than the count"
@@ -118,11 +161,7 @@ impl Plan {
                 return UNKNOWN;
             };
             if to & IS_STATE != 0 {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "the lower half is the state"
-                )]
-                return to as State;
+                return state_of(to);
             }
             at = to as usize;
         }
@@ -130,9 +169,23 @@ impl Plan {
     }
 }
 
+/// The state that an entry of `next` is.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is the state"
+)]
+fn state_of(to: u32) -> State {
+    to as State
+}
+
+/// The bits of a number of so many bytes.
+fn mask(width: u32) -> u64 {
+    u64::MAX >> (64 - 8 * width)
+}
+
 /// Reads a number of so many bytes.
-#[inline(always)]
-unsafe fn load(place: *const u8, width: u32) -> u64 {
+#[inline]
+pub(super) unsafe fn load(place: *const u8, width: u32) -> u64 {
     match width {
         // SAFETY: the caller's.
         1 => u64::from(unsafe { place.read() }),
@@ -147,6 +200,7 @@ unsafe fn load(place: *const u8, width: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ways::Ways;
     use super::*;
 
     fn step(offset: u64, width: u64, base: u64, next: &[Next], otherwise: Next) -> Step {
@@ -172,12 +226,25 @@ mod tests {
             ),
         ];
         let plan = Plan::new(9, &steps).expect("it is sound");
-        let state = |tag: u8, inner: u16| {
+        let mut ways = Ways::new();
+        let kind = ways.add(crate::look::kind::<[u8; 9]>(), plan.clone());
+        let mut state = |tag: u8, inner: u16| {
             let mut bytes = [0xaa; 9];
             bytes[8] = tag;
             bytes[2..4].copy_from_slice(&inner.to_ne_bytes());
             // SAFETY: nine bytes are there.
-            unsafe { plan.read(bytes.as_ptr()) }
+            let state = unsafe { plan.read(bytes.as_ptr()) };
+            // SAFETY: the same.
+            let stand = unsafe { ways.first(kind, bytes.as_ptr()) };
+            assert_eq!(ways.meaning(stand), (kind, state));
+            for from in 4..9 {
+                for _ in 0..2 {
+                    // SAFETY: the same.
+                    let next = unsafe { ways.next(from, bytes.as_ptr()) };
+                    assert_eq!(next, stand, "whatever it was before");
+                }
+            }
+            state
         };
         assert_eq!(state(0, 0xfffe), 0);
         assert_eq!(state(1, 0xfffe), 1);

@@ -3,8 +3,9 @@
 //! ```text
 //!   polls    a ring of the last N polls                  48 bytes each
 //!   sides    for each slot of a chunk in use             32 bytes each
-//!   sources  for each place in the ready ring            24 bytes each: who made it ready, when, and in which poll
-//!   kinds    each type that was seen, with its plan
+//!   marks    a ring of as many: who made tasks ready     12 bytes each
+//!            between two polls
+//!   ways     each type that was seen, with its states
 //! ```
 //!
 //! Invariants:
@@ -19,7 +20,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::clock::{Clock, Scale};
-use super::plan::{Plan, State, UNKNOWN};
+use super::plan::Plan;
+use super::wakes::Turn;
+use super::ways::{NOWHERE, Stand, Ways};
 use super::{PollFacts, Settings};
 use crate::bundle::Home;
 use crate::chunk::{Chunk, chunk_of};
@@ -30,59 +33,39 @@ use crate::raw::VTable;
 /// Who made a task ready, if it was no task.
 pub(super) mod source {
     /// Nobody knows: it was before the recording.
-    pub(crate) const UNKNOWN: u64 = u64::MAX;
+    pub(crate) const UNKNOWN: u8 = 0;
     /// I/O or a timer.
-    pub(crate) const EVENT: u64 = u64::MAX - 1;
+    pub(crate) const EVENT: u8 = 1;
     /// Another thread.
-    pub(crate) const THREAD: u64 = u64::MAX - 2;
-    /// The root future.
-    pub(crate) const ROOT: u64 = u64::MAX - 3;
+    pub(crate) const THREAD: u8 = 2;
     /// Code of this thread, between two runs.
-    pub(crate) const OUTSIDE: u64 = u64::MAX - 4;
+    pub(crate) const OUTSIDE: u8 = 3;
 }
 
-/// Where tasks stand that have ended; see [`super::plan::LAST`].
-pub(super) mod ended {
-    use super::State;
+/// What stands for the id of the root future.
+pub(super) const ROOT: u64 = u64::MAX;
 
-    pub(crate) const COMPLETED: State = State::MAX - 1;
-    pub(crate) const PANICKED: State = State::MAX - 2;
-    pub(crate) const DROPPED: State = State::MAX - 3;
-}
-
-/// Bits of [`Record::flags`].
-pub(super) mod flag {
-    /// The first poll of a task, which was spawned while this was recorded.
-    pub(crate) const FIRST: u16 = 1;
-    /// The time was looked at after this poll. Those before it that lack this share the time with it.
-    pub(crate) const TIMED: u16 = 2;
-    /// It is a poll of the root future.
-    pub(crate) const ROOT: u16 = 4;
-}
+/// Bit of [`Record::to`]: the first poll of a task, which was spawned while this was recorded.
+pub(super) const FIRST: u32 = 1 << 31;
 
 /// One poll.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     /// The stamp before it, or before the first of those with which it shares the time.
     pub(super) start: u64,
     pub(super) task: u64,
-    pub(super) source: u64,
-    /// Ticks of all the polls that share the time, if it is [`flag::TIMED`].
+    /// The stamp after the poll before; zero if that is not known.
+    pub(super) since: u64,
+    /// Which entry of the ready ring it took, and how many that had gained when it was over.
+    pub(super) turn: Turn,
+    /// Ticks of all the polls that share the time, if it is the last of them; else zero.
     pub(super) took: f32,
-    /// Ticks since it was made ready; negative if that is not known.
-    pub(super) ready: f32,
-    /// Ticks since its last poll; negative if that is not known.
-    pub(super) waited: f32,
-    pub(super) kind: u16,
-    pub(super) from: State,
-    pub(super) to: State,
-    pub(super) flags: u16,
-    /// How many polls ago it was made ready, if in a poll; 0 if not, or if that is too long ago.
-    pub(super) back: u32,
+    pub(super) from: Stand,
+    pub(super) to: Stand,
 }
 
 const _: () =
-    assert!(size_of::<Record>() == 48 && size_of::<Side>() == 32 && size_of::<Source>() == 24);
+    assert!(size_of::<Record>() == 48 && size_of::<Side>() == 32 && size_of::<Mark>() == 12);
 
 /// What is known of the task in a slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,51 +75,55 @@ pub(crate) struct Side {
     /// The stamp after its last poll; zero if it was not polled since the recording began.
     pub(super) since: u64,
     pub(super) polls: u32,
-    pub(super) wakes: u32,
-    pub(super) kind: u16,
-    pub(super) state: State,
+    /// 1 if it was spawned since the recording began, so that its first poll came of no wake; else 0.
+    pub(super) first: u32,
+    pub(super) stand: Stand,
 }
 
-/// Who made a place of the ready ring ready, and when.
+/// Who made tasks ready between two polls.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
-    pub(super) who: u64,
-    pub(super) at: u64,
-    /// The number of the poll in which that was; [`NO_POLL`] if it was in none.
-    pub(super) poll: u64,
+pub(super) struct Mark {
+    /// How many entries the ready ring had gained then.
+    pub(super) pushed: u32,
+    /// The lower half of the number of the poll that came next.
+    pub(super) poll: u32,
+    pub(super) who: u8,
 }
 
-/// No poll has this number.
-pub(super) const NO_POLL: u64 = u64::MAX;
-
-/// It was before the recording.
-pub(super) const BEFORE: Source = Source {
-    who: source::UNKNOWN,
-    at: 0,
-    poll: NO_POLL,
+/// What a record is before it is one.
+const EMPTY: Record = Record {
+    start: 0,
+    task: 0,
+    since: 0,
+    turn: Turn {
+        popped: 0,
+        pushed: 0,
+    },
+    took: 0.0,
+    from: NOWHERE,
+    to: NOWHERE,
 };
-
-/// A type that was seen.
-pub(super) struct Known {
-    pub(super) kind: Kind,
-    pub(super) plan: Plan,
-}
 
 pub(crate) struct Recorder {
     pub(super) clock: Clock,
-    /// Different for each recording, so that who comes back from user code knows whether it is the same.
-    pub(super) generation: u64,
+    /// One more than are kept: that which is going on.
     polls: Box<[Record]>,
+    /// The place of that.
+    place: usize,
     /// How many polls were recorded in all.
     pub(super) count: u64,
+    marks: Box<[Mark]>,
+    /// How many marks were made in all.
+    marked: usize,
+    /// How many entries the ready ring had gained when the recording began.
+    pub(super) origin: u32,
     sides: Vec<(&'static Chunk, *mut [Side])>,
     pub(super) root: Side,
-    sources: Vec<Source>,
     /// Whether all polls since the last note were recorded.
     pub(super) synced: bool,
-    /// Pushes of the ready ring for which the source is noted.
+    /// How many entries the ready ring had gained after the last poll or mark.
     pub(super) noted: usize,
-    pub(super) kinds: Vec<Known>,
+    pub(super) ways: Ways,
     numbers: HashMap<usize, u16>,
     /// The tables and numbers of types that were seen last.
     recent: [(*const VTable, u16); RECENT],
@@ -153,9 +140,6 @@ pub(crate) struct Recorder {
 
 const RECENT: usize = 64;
 
-/// The most types that are told apart.
-const KINDS: usize = u16::MAX as usize;
-
 /// Types beyond that.
 pub(super) const NO_KIND: u16 = u16::MAX;
 
@@ -165,21 +149,32 @@ const SHARE: u64 = 1000;
 impl Home {
     /// Begins a recording, and drops the one that there is.
     pub(crate) fn start_recording(self, settings: Settings) {
+        if self.noting.get() {
+            return;
+        }
         self.stop_recording();
         let clock = Clock::start();
-        let polls = settings.polls.clamp(1, 1 << 28).next_power_of_two();
-        let generation = self.recordings.get() + 1;
-        self.recordings.set(generation);
+        let polls = settings.polls.clamp(1, 1 << 28);
         let recorder = Recorder {
-            generation,
-            polls: vec![Record::default(); polls].into(),
+            polls: vec![EMPTY; polls + 1].into(),
+            place: 0,
             count: 0,
+            marks: vec![
+                Mark {
+                    pushed: 0,
+                    poll: 0,
+                    who: source::UNKNOWN
+                };
+                polls
+            ]
+            .into(),
+            marked: 0,
+            origin: low(self.ring.pushed() as u64),
             sides: Vec::new(),
             root: Side::default(),
-            sources: Vec::new(),
             synced: false,
             noted: self.ring.pushed(),
-            kinds: Vec::new(),
+            ways: Ways::new(),
             numbers: HashMap::new(),
             recent: [(ptr::null(), 0); RECENT],
             first_new: self.peek_id(),
@@ -197,7 +192,11 @@ impl Home {
 
     /// Ends the recording, if there is one, and frees its memory.
     pub(crate) fn stop_recording(self) {
+        if self.noting.get() {
+            return;
+        }
         let recorder = self.recorder.replace(ptr::null_mut());
+        self.recordings.set(self.recordings.get() + 1);
         if !recorder.is_null() {
             // SAFETY: RECORDER: it was made from a box, and nobody refers to it.
             drop(unsafe { Box::from_raw(recorder) });
@@ -229,8 +228,7 @@ impl Home {
         };
         recorder.root = Side::default();
         recorder.synced = true;
-        let now = recorder.clock.stamp();
-        recorder.note(self, self.ring.pushed(), Source::of(source::OUTSIDE, now));
+        recorder.mark(self.ring.pushed(), source::OUTSIDE);
     }
 
     /// The recording, if there is one.
@@ -245,110 +243,76 @@ impl Home {
     }
 }
 
-impl Source {
-    /// Somebody who is no task.
-    pub(super) fn of(who: u64, at: u64) -> Self {
-        Self {
-            who,
-            at,
-            poll: NO_POLL,
+impl Recorder {
+    /// Begins the record of the turn of the task that was taken from the ready ring as the last, in the place of the oldest poll.
+    #[inline]
+    pub(super) fn open(&mut self, home: Home, side: &Side, now: u64, first: u32) -> *mut Record {
+        let record = &mut self.polls[self.place];
+        *record = Record {
+            start: now,
+            task: side.task,
+            since: side.since,
+            turn: Turn {
+                popped: low(home.ring.popped() as u64).wrapping_sub(1),
+                pushed: 0,
+            },
+            took: 0.0,
+            from: side.stand,
+            to: first,
+        };
+        record
+    }
+
+    /// The record that was begun is complete.
+    #[inline]
+    pub(super) fn close(&mut self) {
+        self.count += 1;
+        self.place += 1;
+        if self.place == self.polls.len() {
+            self.place = 0;
         }
     }
-}
 
-impl Recorder {
-    /// Adds a poll in the place of the oldest.
-    #[inline]
-    pub(super) fn push(&mut self, record: Record) {
-        let place = self.place(self.count);
-        self.polls[place] = record;
-        self.count += 1;
-    }
-
-    /// The last poll that was added.
-    #[inline]
+    /// The last poll that is over.
     pub(super) fn last(&mut self) -> &mut Record {
-        let place = self.place(self.count.wrapping_sub(1));
+        let place = self.place.checked_sub(1).unwrap_or(self.polls.len() - 1);
         &mut self.polls[place]
     }
 
-    /// The polls that are left, oldest first.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        let kept = self.count.min(self.polls.len() as u64);
-        (self.count - kept..self.count).map(|number| &self.polls[self.place(number)])
+    /// The last polls, no more than so many, oldest first, with their numbers.
+    pub(super) fn records(&self, most: usize) -> impl Iterator<Item = (u64, &Record)> {
+        let room = self.polls.len() - 1;
+        let kept = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let kept = kept.min(room).min(most);
+        let (newer, older) = self.polls.split_at(self.place);
+        let all = older.iter().skip(1).chain(newer);
+        (self.count - kept as u64..).zip(all.skip(room - kept))
     }
 
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the mask keeps it below the length"
-    )]
-    fn place(&self, number: u64) -> usize {
-        number as usize & (self.polls.len() - 1)
-    }
-
-    /// Notes who pushed the latest entries of the ready ring, and when.
-    #[inline]
-    pub(super) fn note(&mut self, home: Home, pushed: usize, from: Source) {
+    /// Notes that what the ready ring has gained was pushed between two polls.
+    pub(super) fn mark(&mut self, pushed: usize, who: u8) {
         if pushed == self.noted {
             return;
         }
-        if self.sources.len() < home.ring.capacity() {
-            self.make_room(home);
-        }
-        let mask = self.sources.len() - 1;
-        while self.noted != pushed {
-            self.sources[self.noted & mask] = from;
-            self.noted = self.noted.wrapping_add(1);
-        }
+        self.noted = pushed;
+        let place = self.marked % self.marks.len();
+        self.marks[place] = Mark {
+            pushed: low(pushed as u64),
+            poll: low(self.count),
+            who,
+        };
+        self.marked += 1;
+    }
+
+    /// The marks that are left, oldest first.
+    pub(super) fn marks(&self) -> impl Iterator<Item = &Mark> {
+        let kept = self.marked.min(self.marks.len());
+        (self.marked - kept..self.marked).map(|number| &self.marks[number % self.marks.len()])
     }
 
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, home: Home) {
-        let mut room = vec![BEFORE; home.ring.capacity()];
-        let (old, new) = (self.sources.len(), room.len());
-        for number in 0..old {
-            let number = self.noted.wrapping_sub(number + 1);
-            room[number & (new - 1)] = self.sources[number & (old - 1)];
-        }
-        self.sources = room;
-    }
-
-    /// Who made the entry ready that was taken from the ring as the last.
-    #[inline]
-    pub(super) fn source(&self, home: Home) -> Source {
-        let popped = home.ring.popped().wrapping_sub(1);
-        match self.sources.len() {
-            0 => BEFORE,
-            len => self.sources[popped & (len - 1)],
-        }
-    }
-
-    /// What is known of a slot, for its task to be looked at or changed.
-    #[inline]
-    pub(super) fn side(&mut self, slot: *const Header) -> *mut Side {
-        // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
-        let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
-        let mut sides = chunk.sides.get();
-        if sides.is_null() {
-            sides = self.add_sides(chunk);
-        }
-        sides.wrapping_add(chunk.index_of(slot) as usize)
-    }
-
-    /// The same of the root future, if the flags of its poll say that it is that.
-    #[inline]
-    pub(super) fn side_of(&mut self, slot: *const Header, flags: u16) -> *mut Side {
-        match flags & flag::ROOT {
-            0 => self.side(slot),
-            _ => &raw mut self.root,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_sides(&mut self, chunk: &'static Chunk) -> *mut Side {
+    pub(super) fn add_sides(&mut self, chunk: &'static Chunk) -> *mut Side {
         let sides: Box<[Side]> = vec![Side::default(); chunk.slots as usize].into();
         let sides = Box::into_raw(sides);
         chunk.sides.set(sides.cast());
@@ -365,37 +329,21 @@ impl Recorder {
 
     /// The number of a type that was seen before.
     pub(super) fn number(&self, kind: &Kind) -> Option<u16> {
-        let full = self.kinds.len() >= KINDS;
+        let full = self.ways.is_full();
         let number = self.numbers.get(&kind.vtable).copied();
         number.or(full.then_some(NO_KIND))
     }
 
     /// Numbers a type.
     pub(super) fn add_kind(&mut self, kind: Kind, plan: Plan) -> u16 {
-        let number = u16::try_from(self.kinds.len()).unwrap_or(NO_KIND);
-        if number != NO_KIND {
-            self.numbers.insert(kind.vtable, number);
-            self.kinds.push(Known { kind, plan });
-        }
+        let name = kind.vtable;
+        let number = self.ways.add(kind, plan);
+        self.numbers.insert(name, number);
         number
     }
 
     pub(super) fn remember(&mut self, table: &'static VTable, number: u16) {
         self.recent[recent_place(table)] = (table, number);
-    }
-
-    /// The state of a future of a type.
-    ///
-    /// # Safety
-    ///
-    /// A future of this type is at the address, whole.
-    #[inline]
-    pub(super) unsafe fn state(&self, kind: u16, future: *const u8) -> State {
-        match self.kinds.get(usize::from(kind)) {
-            // SAFETY: the caller's.
-            Some(known) => unsafe { known.plan.read(future) },
-            None => UNKNOWN,
-        }
     }
 
     /// What is known of the task in a slot, if it was polled since the recording began.
@@ -418,9 +366,7 @@ impl Side {
         PollFacts {
             since: (self.since != 0).then(|| Duration::from_nanos(ago(self.since))),
             polls: self.polls.into(),
-            wakes: self.wakes.into(),
-            state: self.state,
-            kind: self.kind,
+            wakes: self.polls.saturating_sub(self.first).into(),
         }
     }
 }
@@ -433,6 +379,12 @@ impl Drop for Recorder {
             drop(unsafe { Box::from_raw(sides) });
         }
     }
+}
+
+/// The lower half of a number.
+#[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
+pub(super) fn low(number: u64) -> u32 {
+    number as u32
 }
 
 fn recent_place(table: &'static VTable) -> usize {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::clock::Scale;
 use super::plan::{LAST, State};
-use super::recorder::{NO_KIND, Record, Recorder, Side, ended, flag, source};
+use super::recorder::{FIRST, NO_KIND, ROOT, Record, Recorder, Side, source};
+use super::wakes::Cause;
+use super::ways;
 use crate::Id;
 use crate::bundle::Home;
 use crate::header::Header;
@@ -74,7 +76,7 @@ pub enum WokenBy {
     Thread,
     /// Code outside of any future, between two runs of the executor; or the beginning of a run.
     Outside,
-    /// It was before the recording.
+    /// It was before the recording, or in a poll that is not kept.
     Unknown,
 }
 
@@ -122,16 +124,25 @@ impl Snapshot {
         let recorder = unsafe { home.recorder() }?;
         let scale = recorder.clock.scale();
         let mut snapshot = Self::empty(recorder, scale);
-        snapshot.polls = polls(recorder.records(), scale);
+        snapshot.polls = polls(recorder, usize::MAX, scale);
         snapshot.tasks = tasks(home, recorder, scale);
         Some(snapshot)
     }
 
     /// The last poll alone.
     pub(super) fn last(recorder: &Recorder) -> Self {
+        /// How many polls are looked at to find out who woke the task.
+        const CONTEXT: usize = 1000;
         let scale = recorder.clock.scale();
         let mut snapshot = Self::empty(recorder, scale);
-        snapshot.polls = polls(recorder.records().last().into_iter(), scale);
+        let last = polls(recorder, CONTEXT, scale).pop();
+        snapshot.polls = last
+            .map(|last| Poll {
+                woken_in: None,
+                ..last
+            })
+            .into_iter()
+            .collect();
         snapshot
     }
 
@@ -140,7 +151,7 @@ impl Snapshot {
             began: recorder.clock.began(),
             taken: Duration::from_nanos(scale.now()),
             recorded: recorder.count,
-            kinds: recorder.kinds.iter().map(|known| known.kind).collect(),
+            kinds: recorder.ways.kinds().collect(),
             polls: Vec::new(),
             tasks: Vec::new(),
         }
@@ -148,15 +159,13 @@ impl Snapshot {
 }
 
 /// The polls that were recorded, with the time of those that share it dealt out in equal parts.
-pub(super) fn polls<'a>(records: impl Iterator<Item = &'a Record>, scale: Scale) -> Vec<Poll> {
+fn polls(recorder: &Recorder, most: usize, scale: Scale) -> Vec<Poll> {
     let mut polls: Vec<Poll> = Vec::new();
     let mut first = 0; // of those that share the time
-    for record in records {
-        let mut poll = poll(record, scale);
-        poll.woken_in = polls.len().checked_sub(record.back as usize);
-        poll.woken_in = poll.woken_in.filter(|_| record.back > 0);
+    for (_, record) in recorder.records(most) {
+        let poll = poll(recorder, record, scale);
         polls.push(poll);
-        if record.flags & flag::TIMED != 0 {
+        if record.took > 0.0 {
             deal(&mut polls[first..], scale.span(record.took));
             first = polls.len();
         }
@@ -175,13 +184,35 @@ pub(super) fn polls<'a>(records: impl Iterator<Item = &'a Record>, scale: Scale)
         let before = &mut polls[place - 1];
         before.took = before.took.min(next.saturating_sub(before.start));
     }
-    for place in 0..polls.len() {
-        if let Some(waking) = polls[place].woken_in {
-            let woken = polls[waking].start + polls[waking].took;
-            polls[place].ready = Some(polls[place].start.saturating_sub(woken));
-        }
-    }
+    name_causes(&mut polls, &recorder.causes(most));
     polls
+}
+
+/// Says of polls who made their tasks ready, and how long ago.
+fn name_causes(polls: &mut [Poll], causes: &[Cause]) {
+    for place in 0..polls.len().min(causes.len()) {
+        let (who, when) = match causes[place] {
+            Cause::Unknown => continue,
+            Cause::Poll(waking) => {
+                polls[place].woken_in = Some(waking);
+                let waking = &polls[waking];
+                let who = waking.task.map_or(WokenBy::Root, WokenBy::Task);
+                (who, waking.start + waking.took)
+            }
+            Cause::Mark(who, next) => {
+                let who = match who {
+                    source::EVENT => WokenBy::Event,
+                    source::THREAD => WokenBy::Thread,
+                    source::OUTSIDE => WokenBy::Outside,
+                    _ => continue,
+                };
+                (who, polls[next].start)
+            }
+        };
+        let poll = &mut polls[place];
+        poll.woken_by = who;
+        poll.ready = Some(poll.start.saturating_sub(when));
+    }
 }
 
 /// Deals out the time that polls took together.
@@ -196,49 +227,42 @@ fn deal(polls: &mut [Poll], nanos: u64) {
         poll.start += later;
         poll.took = Duration::from_nanos(end - begin);
         poll.shared = u32::try_from(count).unwrap_or(u32::MAX);
-        for wait in [&mut poll.ready, &mut poll.waited] {
-            *wait = wait.map(|wait| wait + later);
-        }
+        poll.waited = poll.waited.map(|waited| waited + later);
     }
 }
 
-fn poll(record: &Record, scale: Scale) -> Poll {
-    let span = |ticks: f32| (ticks >= 0.0).then(|| Duration::from_nanos(scale.span(ticks)));
+fn poll(recorder: &Recorder, record: &Record, scale: Scale) -> Poll {
+    let since = scale
+        .nanos(record.start)
+        .saturating_sub(scale.nanos(record.since));
+    let (kind, from) = stand(recorder, record.from);
     Poll {
-        task: (record.flags & flag::ROOT == 0).then(|| Id::from_raw(record.task)),
-        kind: kind(record.kind),
+        task: (record.task != ROOT).then(|| Id::from_raw(record.task)),
+        kind,
         start: Duration::from_nanos(scale.nanos(record.start)),
         took: Duration::ZERO,
         shared: 1,
-        ready: span(record.ready),
-        waited: span(record.waited),
-        woken_by: match record.source {
-            source::EVENT => WokenBy::Event,
-            source::THREAD => WokenBy::Thread,
-            source::ROOT => WokenBy::Root,
-            source::OUTSIDE => WokenBy::Outside,
-            source::UNKNOWN => WokenBy::Unknown,
-            task => WokenBy::Task(Id::from_raw(task)),
-        },
+        ready: None,
+        waited: (record.since != 0).then(|| Duration::from_nanos(since)),
+        woken_by: WokenBy::Unknown,
         woken_in: None,
-        first: record.flags & flag::FIRST != 0,
-        from: stand(record.from),
-        to: stand(record.to),
+        first: record.to & FIRST != 0,
+        from,
+        to: stand(recorder, record.to & !FIRST).1,
     }
 }
 
-fn kind(number: u16) -> Option<usize> {
-    (number != NO_KIND).then_some(usize::from(number))
-}
-
-fn stand(state: State) -> Stand {
-    match state {
-        ended::COMPLETED => Stand::Completed,
-        ended::PANICKED => Stand::Panicked,
-        ended::DROPPED => Stand::Dropped,
-        state if state <= LAST => Stand::At(state),
+/// The type of a state, and what it is of that.
+fn stand(recorder: &Recorder, stand: ways::Stand) -> (Option<usize>, Stand) {
+    let (kind, state) = recorder.ways.meaning(stand);
+    let meaning = match stand {
+        ways::COMPLETED => Stand::Completed,
+        ways::PANICKED => Stand::Panicked,
+        ways::DROPPED => Stand::Dropped,
+        _ if state <= LAST => Stand::At(state),
         _ => Stand::Unknown,
-    }
+    };
+    ((kind != NO_KIND).then_some(usize::from(kind)), meaning)
 }
 
 fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
@@ -246,11 +270,12 @@ fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
     let mut tasks = Vec::new();
     let seen = |side: &Side| {
         let facts = side.facts(scale);
+        let (kind, stand) = stand(recorder, side.stand);
         Seen {
             task: None,
             name: None,
-            kind: kind(facts.kind),
-            stand: stand(facts.state),
+            kind,
+            stand,
             running: false,
             since: facts.since,
             polls: facts.polls,

@@ -18,35 +18,34 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::plan::{State, UNKNOWN};
-use super::recorder::{
-    BEFORE, NO_KIND, NO_POLL, Record, Side, Source, body, ended, flag, id_of, source,
-};
+use super::Ended;
+use super::recorder::{FIRST, NO_KIND, ROOT, Record, Recorder, Side, body, id_of, low, source};
+use super::ways::{COMPLETED, DROPPED, NOWHERE, PANICKED, Stand};
 use crate::bundle::Home;
+use crate::chunk::{Chunk, chunk_of};
 use crate::header::{Header, run, state};
 use crate::look::Kind;
 use crate::{Executor, Park, coop};
 
-/// The most polls that share the time.
-const SHARED: u32 = 32;
+/// The most polls that share the time: a batch.
+const SHARED: u32 = crate::executor::BATCH;
 
 /// What the loop remembers from one note to the next.
 struct Watch {
     home: Home,
+    /// Valid as long as `generation` is that of the executor: RECORDER.
+    recorder: *mut Recorder,
     generation: u64,
     /// The last stamp, and how many polls there were since, of how many that are to share it.
     now: u64,
     shared: u32,
     share: u32,
-    /// The task whose turn it is; null if it is nobody's.
+    /// The task whose turn it is; null between two turns.
     slot: *const Header,
-    /// Its future is to be dropped in this turn.
-    dropping: bool,
-    task: u64,
-    source: Source,
-    from: State,
-    kind: u16,
-    flags: u16,
+    /// What is known of it: SIDES.
+    side: *mut Side,
+    /// The record of its turn, which is there as long as the recording.
+    record: *mut Record,
 }
 
 impl<P: Park> Executor<P> {
@@ -67,24 +66,25 @@ impl<P: Park> Executor<P> {
             let Some(slot) = home.ring.pop() else { break };
             left -= 1;
             home.budget.set(coop::BUDGET);
-            if !ptr::eq(slot, home.root()) {
-                watch.begin(slot);
+            let same = if !ptr::eq(slot, home.root()) {
+                let begun = watch.begin(slot);
                 self.turn(slot);
+                if !begun {
+                    continue;
+                }
+                watch.end()
             } else {
                 watch.begin_root(slot, ptr::from_ref(&*future).cast());
                 // SAFETY: STABLE; HOME.
                 unsafe { &*slot }.run.set(run::IDLE);
                 let _polling = crate::look::Polling::begin(home);
                 if let Poll::Ready(output) = future.as_mut().poll(context) {
-                    watch.end(ended::COMPLETED);
+                    watch.end_root(None);
                     return Some(output);
                 }
-            }
-            let to = match watch.flags & flag::ROOT {
-                0 => watch.standing(),
-                _ => watch.state(watch.kind, ptr::from_ref(&*future).cast()),
+                watch.end_root(Some(ptr::from_ref(&*future).cast()))
             };
-            if !watch.end(to) {
+            if !same {
                 break;
             }
         }
@@ -94,264 +94,224 @@ impl<P: Park> Executor<P> {
 
 impl Watch {
     fn new(home: Home, arrived: usize) -> Option<Self> {
-        home.panicked.set(false);
-        // SAFETY: no user code runs while it lives.
+        home.ended.take();
+        // SAFETY: RECORDER: no user code runs while it lives.
         let recorder = unsafe { home.recorder() }?;
         let now = recorder.clock.stamp();
         let gained = match std::mem::replace(&mut recorder.synced, true) {
             true => source::EVENT,
             false => source::UNKNOWN,
         };
-        recorder.note(home, arrived, Source::of(gained, now));
-        recorder.note(home, home.ring.pushed(), Source::of(source::THREAD, now));
+        recorder.mark(arrived, gained);
+        recorder.mark(home.ring.pushed(), source::THREAD);
         Some(Self {
             home,
-            generation: recorder.generation,
+            recorder,
+            generation: home.recordings.get(),
             now,
             shared: 0,
             share: 1,
             slot: ptr::null(),
-            dropping: false,
-            task: 0,
-            source: BEFORE,
-            from: UNKNOWN,
-            kind: NO_KIND,
-            flags: 0,
+            side: ptr::null_mut(),
+            record: ptr::null_mut(),
         })
     }
 
-    /// A task that was taken from the ring is about to have its turn.
+    /// The recording, unless it was stopped. No user code may run while the reference lives.
     #[inline]
-    fn begin(&mut self, slot: *const Header) {
-        // SAFETY: STABLE; HOME.
-        let header = unsafe { &*slot };
-        let task = id_of(slot);
-        if header.state.load(Ordering::Relaxed) != state::LIVE {
-            return; // it ended after it was made ready: there is nothing to poll
-        }
-        self.dropping = header.run.get() == run::MARKED;
-        // SAFETY: no user code runs while it lives.
-        let Some(recorder) = (unsafe { self.home.recorder() }) else {
-            return;
-        };
-        self.source = recorder.source(self.home);
-        let side = recorder.side(slot);
-        self.slot = slot;
-        // SAFETY: `side` leads to a place that is there as long as the recording.
-        let side = unsafe { &mut *side };
-        self.flags = 0;
-        if side.task != task {
-            let (first_new, at) = (recorder.first_new, ptr::from_mut(side));
-            self.meet(slot, task, at, first_new);
-            return;
-        }
-        side.wakes = side.wakes.wrapping_add(1);
-        (self.task, self.from, self.kind) = (task, side.state, side.kind);
+    fn recorder<'a>(&self) -> Option<&'a mut Recorder> {
+        // SAFETY: RECORDER: the same generation means that it was not stopped.
+        (self.home.recordings.get() == self.generation).then(|| unsafe { &mut *self.recorder })
     }
 
-    /// The first turn of a task in this recording: its type and its state are looked up.
-    #[inline(never)]
-    fn meet(&mut self, slot: *const Header, task: u64, side: *mut Side, first_new: u64) {
+    /// The recording, before a turn: no user code has run since the last one was recorded.
+    #[inline]
+    fn recorder_before<'a>(&self) -> &'a mut Recorder {
+        debug_assert_eq!(self.home.recordings.get(), self.generation);
+        // SAFETY: RECORDER: what was called in between can't stop it.
+        unsafe { &mut *self.recorder }
+    }
+
+    /// A task that was taken from the ring is about to have its turn. False if it has ended since it was made ready, so that there is
+    /// nothing to poll.
+    #[inline]
+    fn begin(&mut self, slot: *const Header) -> bool {
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
-        let whole = header.is_whole();
-        let mut kind = NO_KIND;
-        if let (true, Some(table)) = (whole, header.vtable.get()) {
-            // SAFETY: no user code runs while it lives.
-            let known = unsafe { self.home.recorder() }.and_then(|recorder| recorder.recent(table));
-            kind = known.unwrap_or_else(|| {
-                let number = self.number((table.kind)());
-                // SAFETY: the same.
-                if let Some(recorder) = unsafe { self.home.recorder() } {
-                    recorder.remember(table, number);
-                }
-                number
-            });
+        if header.state.load(Ordering::Relaxed) != state::LIVE {
+            return false;
         }
-        let from = if whole {
-            self.state(kind, body(slot))
-        } else {
-            UNKNOWN
-        };
-        self.flags = if task >= first_new { flag::FIRST } else { 0 };
+        // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
+        let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
+        let mut sides = chunk.sides.get();
+        if sides.is_null() {
+            sides = self.recorder_before().add_sides(chunk);
+        }
+        let side = sides.wrapping_add(chunk.index_of(slot) as usize);
+        let mut first = 0;
+        // SAFETY: SIDES.
+        if unsafe { &*side }.task != id_of(slot) {
+            first = self.meet(slot, side);
+        }
+        (self.slot, self.side) = (slot, side);
+        // SAFETY: SIDES.
+        let side = unsafe { &*side };
+        self.record = self
+            .recorder_before()
+            .open(self.home, side, self.now, first);
+        true
+    }
+
+    /// The first turn of a task in this recording: its type and its state are looked up. Returns whether it was spawned since
+    /// then, as a bit.
+    #[inline(never)]
+    fn meet(&mut self, slot: *const Header, side: *mut Side) -> u32 {
+        // SAFETY: STABLE; HOME.
+        let header = unsafe { &*slot };
+        let table = header.vtable.get().filter(|_| header.is_whole());
+        let known = table.and_then(|table| self.recorder_before().recent(table));
+        let kind =
+            known.unwrap_or_else(|| table.map_or(NO_KIND, |table| self.number((table.kind)())));
+        let recorder = self.recorder_before();
+        if let (None, Some(table)) = (known, table) {
+            recorder.remember(table, kind);
+        }
+        let task = id_of(slot);
+        let first = task >= recorder.first_new;
         let fresh = Side {
             task,
-            kind,
-            state: from,
-            wakes: u32::from(self.flags & flag::FIRST == 0),
-            ..Side::default()
+            since: 0,
+            polls: 0,
+            first: u32::from(first),
+            stand: match table {
+                // SAFETY: it is whole, and of this type.
+                Some(_) => unsafe { recorder.ways.first(kind, body(slot)) },
+                None => NOWHERE,
+            },
         };
-        // SAFETY: it leads to a place that is there as long as the recording.
+        // SAFETY: SIDES.
         unsafe { side.write(fresh) };
-        (self.task, self.from, self.kind) = (task, from, kind);
+        if first { FIRST } else { 0 }
     }
 
     /// The number of a type. The plan of a new one is made without a borrow, and outside of what is timed as a poll.
     fn number(&mut self, kind: Kind) -> u16 {
-        // SAFETY: no user code runs while it lives.
-        let Some(recorder) = (unsafe { self.home.recorder() }) else {
-            return NO_KIND;
-        };
+        let recorder = self.recorder_before();
         if let Some(number) = recorder.number(&kind) {
             return number;
         }
         let make = recorder.settings.plan;
         self.close();
+        let noting = super::Noting::begin(self.home);
         let plan = make(&kind);
-        // SAFETY: the same.
-        let Some(recorder) = (unsafe { self.home.recorder() }) else {
-            return NO_KIND;
-        };
+        drop(noting);
+        let recorder = self.recorder_before();
         self.now = recorder.clock.stamp();
         recorder.add_kind(kind, plan)
     }
 
     /// The root future, which is at an address, is about to be polled.
     fn begin_root(&mut self, slot: *const Header, future: *const u8) {
-        self.slot = slot;
-        (self.task, self.flags) = (source::ROOT, flag::ROOT);
-        // SAFETY: no user code runs while it lives.
-        let Some(recorder) = (unsafe { self.home.recorder() }) else {
-            return;
-        };
-        self.source = recorder.source(self.home);
-        if recorder.root.task == 0 {
+        if self.recorder_before().root.task == 0 {
             let kind = self.home.root_future.get().map(|root| (root.kind)());
             let kind = kind.map_or(NO_KIND, |kind| self.number(kind));
-            let state = self.state(kind, future);
-            // SAFETY: the same.
-            if let Some(recorder) = unsafe { self.home.recorder() } {
-                recorder.root = Side {
-                    task: source::ROOT,
-                    kind,
-                    state,
-                    ..Side::default()
-                };
-            }
-        } else {
-            recorder.root.wakes = recorder.root.wakes.wrapping_add(1);
+            let recorder = self.recorder_before();
+            recorder.root = Side {
+                task: ROOT,
+                // SAFETY: it is whole, and of this type.
+                stand: unsafe { recorder.ways.first(kind, future) },
+                ..Side::default()
+            };
         }
-        // SAFETY: the same.
-        if let Some(recorder) = unsafe { self.home.recorder() } {
-            (self.from, self.kind) = (recorder.root.state, recorder.root.kind);
-        }
+        let recorder = self.recorder_before();
+        (self.slot, self.side) = (slot, &raw mut recorder.root);
+        let side = recorder.root;
+        self.record = recorder.open(self.home, &side, self.now, 0);
     }
 
-    /// The state of the future at an address, which is whole and of this type.
+    /// Records the turn that is over. False if the recording was stopped in it.
     #[inline]
-    fn state(&self, kind: u16, future: *const u8) -> State {
-        // SAFETY: no user code runs while it lives.
-        match unsafe { self.home.recorder() } {
-            // SAFETY: who calls knows that it is whole, and of this type.
-            Some(recorder) => unsafe { recorder.state(kind, future) },
-            None => UNKNOWN,
-        }
-    }
-
-    /// Where the task stands after its turn.
-    #[inline]
-    fn standing(&self) -> State {
-        if self.slot.is_null() {
-            return UNKNOWN;
-        }
+    fn end(&mut self) -> bool {
+        let slot = std::mem::replace(&mut self.slot, ptr::null());
+        let Some(recorder) = self.recorder() else {
+            return false;
+        };
         // SAFETY: STABLE; HOME.
-        let header = unsafe { &*self.slot };
-        if header.state.load(Ordering::Relaxed) == state::LIVE && id_of(self.slot) == self.task {
-            return self.state(self.kind, body(self.slot)); // alive after its turn, so it is whole
-        }
-        self.ending()
+        let header = unsafe { &*slot };
+        // SAFETY: the recording is there.
+        let Record { task, from, .. } = unsafe { *self.record };
+        let alive = header.state.load(Ordering::Relaxed) == state::LIVE;
+        let to = if alive && id_of(slot) == task {
+            // SAFETY: a task that is alive after its turn has a future that is whole.
+            unsafe { recorder.ways.next(from, body(slot)) }
+        } else {
+            self.ending()
+        };
+        self.settle(recorder, to);
+        true
+    }
+
+    /// Records the turn of the root future, which is at an address unless it has ended.
+    fn end_root(&mut self, future: Option<*const u8>) -> bool {
+        self.slot = ptr::null();
+        let Some(recorder) = self.recorder() else {
+            return false;
+        };
+        // SAFETY: the recording is there.
+        let Record { from, .. } = unsafe { *self.record };
+        let to = match future {
+            // SAFETY: it is whole, and of the type that was looked up when its turn began.
+            Some(future) => unsafe { recorder.ways.next(from, future) },
+            None => COMPLETED,
+        };
+        self.settle(recorder, to);
+        true
     }
 
     /// How the task has ended.
     #[inline(never)]
-    fn ending(&self) -> State {
-        match () {
-            () if self.dropping => ended::DROPPED,
-            () if self.home.panicked.take() => ended::PANICKED,
-            () => ended::COMPLETED,
+    fn ending(&self) -> Stand {
+        match self.home.ended.take() {
+            Ended::Panicked => PANICKED,
+            Ended::Dropped => DROPPED,
+            Ended::Completed => COMPLETED,
         }
     }
 
-    /// Records the turn that is over. False if the recording is another one by now, or none.
+    /// Completes the record of the turn that is over.
     #[inline]
-    fn end(&mut self, to: State) -> bool {
-        let slot = std::mem::replace(&mut self.slot, ptr::null());
-        // SAFETY: no user code runs while it lives.
-        let Some(recorder) = (unsafe { self.home.recorder() }) else {
-            return false;
-        };
-        if recorder.generation != self.generation {
-            return false;
+    fn settle(&mut self, recorder: &mut Recorder, to: Stand) {
+        // SAFETY: the recording is there.
+        let record = unsafe { &mut *self.record };
+        record.to |= to;
+        record.turn.pushed = low(self.home.ring.pushed() as u64);
+        recorder.close();
+        self.shared += 1;
+        if self.shared >= self.share {
+            self.close();
         }
-        let mut record = Record {
-            start: self.now,
-            task: self.task,
-            source: self.source.who,
-            took: 0.0,
-            ready: since(self.now, self.source.at),
-            waited: -1.0,
-            kind: self.kind,
-            from: self.from,
-            to,
-            flags: self.flags,
-            back: match self.source.poll {
-                NO_POLL => 0,
-                poll => u32::try_from(recorder.count - poll).unwrap_or(0),
-            },
-        };
-        let side = match slot.is_null() {
-            true => None,
-            // SAFETY: it leads to a place that is there as long as the recording.
-            false => Some(unsafe { &mut *recorder.side_of(slot, self.flags) }),
-        };
-        if let Some(side) = side {
-            record.waited = since(self.now, side.since);
-            recorder.push(record);
-            self.shared += 1;
-            if self.shared >= self.share {
-                self.close();
-            }
-            // The report of a long poll may have run, which knows nothing of sides.
-            if side.task == self.task {
-                (side.state, side.since) = (to, self.now);
-                side.polls = side.polls.wrapping_add(1);
-            }
-        }
-        // SAFETY: the same.
-        if let Some(recorder) = unsafe { self.home.recorder() } {
-            let from = Source {
-                who: self.task,
-                at: self.now,
-                poll: recorder.count.wrapping_sub(1),
-            };
-            recorder.note(self.home, self.home.ring.pushed(), from);
-        }
-        true
+        // SAFETY: SIDES; the recording is there: what `close` calls cannot stop it.
+        let side = unsafe { &mut *self.side };
+        (side.stand, side.since) = (to, self.now);
+        side.polls = side.polls.wrapping_add(1);
     }
 
     /// Looks at the time, for all polls since it was looked at last.
-    #[inline]
+    #[inline(never)]
     fn close(&mut self) {
-        // SAFETY: no user code runs while it lives.
-        let Some(recorder) = (unsafe { self.home.recorder() }) else {
-            return;
-        };
-        if self.shared == 0 || recorder.generation != self.generation {
+        if self.shared == 0 {
             return;
         }
+        let recorder = self.recorder_before();
         let now = recorder.clock.stamp();
         let ticks = now.saturating_sub(self.now);
         let took = span(ticks);
-        let last = recorder.last();
-        last.took = took;
-        last.flags |= flag::TIMED;
-        self.share = if recorder.exact {
-            1
-        } else {
+        recorder.last().took = took;
+        if !recorder.exact {
             // One poll of this group, and how many of its kind take as long as are to share a look at the clock.
             let polls = recorder.share.saturating_mul(self.shared.into()) / ticks.max(1);
-            u32::try_from(polls).unwrap_or(SHARED).clamp(1, SHARED)
-        };
+            self.share = u32::try_from(polls).unwrap_or(SHARED).clamp(1, SHARED);
+        }
         let long = took >= recorder.long;
         (self.now, self.shared) = (now.max(self.now), 0);
         if long {
@@ -363,32 +323,25 @@ impl Watch {
     #[inline(never)]
     fn report(&mut self) {
         super::report(self.home);
-        // SAFETY: no user code runs while it lives.
-        if let Some(recorder) = unsafe { self.home.recorder() } {
-            self.now = recorder.clock.stamp();
-        }
+        self.now = self.recorder_before().clock.stamp();
     }
 }
 
 impl Drop for Watch {
     /// The batch is over. If a poll is not, a panic leaves it, which only that of the root future does.
     fn drop(&mut self) {
+        let Some(recorder) = self.recorder() else {
+            return;
+        };
         if !self.slot.is_null() {
-            self.end(ended::PANICKED);
+            self.settle(recorder, PANICKED);
         }
         self.close();
+        self.recorder_before().noted = self.home.ring.pushed();
     }
 }
 
-/// Ticks from an earlier stamp on; negative if there is none.
-#[inline(always)]
-fn since(now: u64, before: u64) -> f32 {
-    match before {
-        0 => -1.0,
-        _ => span(now.saturating_sub(before)),
-    }
-}
-
+/// As a number that is small and never zero: that would mean that it is not known yet.
 #[inline(always)]
 #[expect(
     clippy::cast_precision_loss,
@@ -399,5 +352,5 @@ fn since(now: u64, before: u64) -> f32 {
     reason = "signed numbers convert in one instruction"
 )]
 fn span(ticks: u64) -> f32 {
-    (ticks as i64).max(0) as f32
+    (ticks as i64).max(1) as f32
 }
