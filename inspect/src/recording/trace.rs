@@ -24,11 +24,14 @@ pub(super) fn of(recording: &Recording) -> String {
     json.field("displayTimeUnit", "ns");
     json.name("traceEvents");
     json.open('[');
+    let names = recording.tasks.iter();
+    let names = names.filter_map(|task| Some((task.task?, task.name.as_deref()?)));
     Trace {
         json: &mut json,
         recording,
         process: u64::from(std::process::id()),
         tracks: HashMap::new(),
+        names: names.collect(),
     }
     .events();
     json.close(']');
@@ -49,6 +52,8 @@ struct Trace<'a> {
     recording: &'a Recording,
     process: u64,
     tracks: HashMap<Option<u64>, Track>,
+    /// The names that tasks were given.
+    names: HashMap<u64, &'a str>,
 }
 
 /// A slice of a track.
@@ -90,9 +95,7 @@ impl Trace<'_> {
             return *track;
         }
         let number = THREAD + 1 + self.tracks.len() as u64;
-        let tasks = &self.recording.tasks;
-        let given = tasks.iter().find(|known| known.task == task);
-        let given = given.and_then(|known| known.name.as_deref());
+        let given = task.and_then(|id| self.names.get(&id));
         let name = match (task, given) {
             (None, _) => format!("the root future ({of})"),
             (Some(id), None) => format!("task {id} ({of})"),
