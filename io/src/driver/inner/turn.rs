@@ -61,8 +61,8 @@ impl Inner {
                 self.book(&mut completion);
             }
             completed += u64::from(!completion.has_more());
-            if !completion.has_more()
-                && let Some(works) = &mut *works
+            if let Some(works) = &mut *works
+                && !completion.has_more()
             {
                 works.end(user_data);
             }
