@@ -51,7 +51,7 @@
 //! that the program is not stripped.
 //!
 //! The states of `async` code need `debug = "full"` in the profile, which `dev` has and `release` has not. Without it, the dump says so, and has the
-//! names of the types. The first dump reads the debug information, which takes some 20 ms for a program of 17 MB.
+//! names of the types. The first dump reads the debug information, which takes some 17 ms for a program of 20 MB.
 //!
 //! [`Builder::dump_on_signal`](crate::runtime::Builder::dump_on_signal),
 //! [`Builder::dump_on_panic`](crate::runtime::Builder::dump_on_panic) and
