@@ -409,3 +409,50 @@ fn a_dump_tells_since_when_and_how_often() {
         );
     });
 }
+
+/// Sits on the thread for a while, and then yields.
+async fn sits() {
+    std::thread::sleep(Duration::from_millis(30));
+    yield_now().await; // @sits
+}
+
+#[test]
+fn long_polls_are_reported_and_not_too_often() {
+    const NAME: &str = "long_polls_are_reported_and_not_too_often";
+    if !is_child() {
+        let output = in_child(NAME, &[]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("camshaft: a long poll: "))
+            .collect();
+        // Ten in a second; on a machine that halts, the twenty may be spread over several.
+        assert!((10..=20).contains(&lines.len()), "{text}");
+        let line = lines[0];
+        let took = line
+            .split(" was polled for ")
+            .nth(1)
+            .and_then(|rest| rest.split("ms: ").next());
+        let took: f64 = took.and_then(|took| took.parse().ok()).expect(line);
+        assert!((30.0..10_000.0).contains(&took), "{line}");
+        assert!(line.ends_with("; spawned by the root future"), "{line}");
+        if is_described() {
+            assert!(
+                line.contains(
+                    ": from inspect_record::sits (not started), to inspect_record::sits tests/"
+                ),
+                "{line}"
+            );
+        }
+        return;
+    }
+    let builder = Builder::new().report_long_polls(Duration::from_millis(25));
+    let runtime = builder.build().expect("a runtime can be built");
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..20).map(|_| camshaft::spawn(sits())).collect();
+        for task in tasks {
+            task.await.expect("it ends");
+        }
+    });
+}

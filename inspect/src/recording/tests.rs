@@ -1,1 +1,173 @@
+//! Dwell times against a naive count, and what is shown of them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Dwell, Poll, Recording, Stand, TaskStand, WokenBy};
+use crate::plan::PlanState;
+
+/// Numbers that are the same on every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) % end
+    }
+}
+
+fn stand(number: u64) -> Stand {
+    match number {
+        0 => Stand::Unknown,
+        number => Stand::At(Arc::new(PlanState {
+            path: format!("app::serve src/main.rs:{number}").into(),
+            site: None,
+        })),
+    }
+}
+
+fn poll(numbers: &mut Numbers) -> Poll {
+    let nanos = |number| Duration::from_nanos(number);
+    Poll {
+        task: Some(numbers.below(4)),
+        of: ["app::serve", "app::ask"][usize::from(numbers.below(2) == 0)].into(),
+        start: nanos(numbers.below(1 << 40)),
+        took: nanos(numbers.below(1 << 20)),
+        shared: 1,
+        scheduled: (numbers.below(3) > 0).then(|| nanos(numbers.below(100))),
+        waited: (numbers.below(4) > 0).then(|| nanos(numbers.below(1000))),
+        woken_by: WokenBy::Event,
+        woken_in: None,
+        first: numbers.below(5) == 0,
+        from: stand(numbers.below(4)),
+        to: stand(numbers.below(4)),
+    }
+}
+
+fn task(numbers: &mut Numbers) -> TaskStand {
+    TaskStand {
+        task: Some(numbers.below(9)),
+        name: None,
+        of: "app::serve".into(),
+        stand: stand(numbers.below(4)),
+        running: numbers.below(4) == 0,
+        since: Some(Duration::from_nanos(numbers.below(5000))),
+        polls: 1,
+        wakes: 0,
+    }
+}
+
+/// Whether a place is told as counting by hand says.
+fn agrees(dwell: &Dwell, recording: &Recording) -> bool {
+    let here = |of: &Arc<str>, stand: &Stand| *of == dwell.of && *stand == dwell.stand;
+    let polls: Vec<_> = recording
+        .polls
+        .iter()
+        .filter(|poll| here(&poll.of, &poll.from))
+        .collect();
+    let mut dwells = Vec::new();
+    for poll in &polls {
+        match (poll.waited, poll.first, poll.scheduled) {
+            (Some(waited), ..) => dwells.push(waited),
+            (None, true, Some(scheduled)) => dwells.push(scheduled),
+            _ => {}
+        }
+    }
+    // As many as a hundredth times so many are not above it, and fewer are below it.
+    let is_percentile = |value: Duration, percent: usize| {
+        let (below, not_above) = (
+            dwells.iter().filter(|dwell| **dwell < value).count(),
+            dwells.iter().filter(|dwell| **dwell <= value).count(),
+        );
+        dwells.is_empty() && value.is_zero()
+            || below * 100 < dwells.len() * percent && not_above * 100 >= dwells.len() * percent
+    };
+    let there: Vec<_> = recording
+        .tasks
+        .iter()
+        .filter(|task| !task.running && here(&task.of, &task.stand))
+        .collect();
+    dwell.count == dwells.len() as u64
+        && dwell.total == dwells.iter().sum()
+        && is_percentile(dwell.p50, 50)
+        && is_percentile(dwell.p99, 99)
+        && dwell.max == dwells.iter().max().copied().unwrap_or_default()
+        && dwell.busy == polls.iter().map(|poll| poll.took).sum()
+        && dwell.scheduled <= dwell.total
+        && dwell.waiting == there.len() as u64
+        && dwell.longest
+            == there
+                .iter()
+                .filter_map(|task| task.since)
+                .max()
+                .unwrap_or_default()
+}
+
+#[test]
+fn dwells_are_what_counting_by_hand_says() {
+    for seed in 0..200 {
+        let mut numbers = Numbers(seed);
+        let count = numbers.below(300);
+        let recording = Recording {
+            polls: (0..count).map(|_| poll(&mut numbers)).collect(),
+            tasks: (0..numbers.below(9)).map(|_| task(&mut numbers)).collect(),
+            ..Recording::default()
+        };
+        let dwells = recording.dwell();
+        for dwell in &dwells {
+            assert!(agrees(dwell, &recording), "{seed}: {dwell:?}");
+        }
+        // All places are told, each once.
+        let counted: usize = dwells
+            .iter()
+            .map(|dwell| usize::try_from(dwell.count).unwrap_or(0))
+            .sum();
+        let expected = recording.polls.iter();
+        let expected =
+            expected.filter(|poll| poll.waited.is_some() || poll.first && poll.scheduled.is_some());
+        assert_eq!(counted, expected.count());
+        let waiting: u64 = dwells.iter().map(|dwell| dwell.waiting).sum();
+        let there = recording.tasks.iter().filter(|task| !task.running);
+        assert_eq!(waiting, there.count() as u64);
+        let spent = |dwell: &Dwell| dwell.total + dwell.longest;
+        assert!(
+            dwells
+                .windows(2)
+                .all(|two| spent(&two[0]) >= spent(&two[1]))
+        );
+    }
+}
+
+#[test]
+fn nothing_recorded_is_shown_as_nothing() {
+    let recording = Recording::default();
+    assert!(recording.dwell().is_empty());
+    assert_eq!(recording.to_string(), "0 polls in the last 0.0ns\n");
+    assert_eq!(recording.dwell_to_json(), "[]");
+}
+
+#[test]
+fn a_dwell_has_its_keys_in_json() {
+    let mut numbers = Numbers(1);
+    let polls = vec![Poll {
+        from: stand(7),
+        of: "app::serve".into(),
+        took: Duration::from_nanos(5),
+        waited: Some(Duration::from_micros(2)),
+        scheduled: Some(Duration::from_nanos(30)),
+        first: false,
+        ..poll(&mut numbers)
+    }];
+    let recording = Recording {
+        polls,
+        ..Recording::default()
+    };
+    assert_eq!(
+        recording.dwell_to_json(),
+        "[{\"type\":\"app::serve\",\"state\":\"app::serve src/main.rs:7\",\"line\":null,\"count\":1,\"total_ns\":2000,\
+         \"p50_ns\":2000,\"p99_ns\":2000,\"max_ns\":2000,\"scheduled_ns\":30,\"busy_ns\":5,\"waiting\":0,\"longest_ns\":0}]"
+    );
+}
