@@ -12,10 +12,10 @@
 //! | `ping_pong` | two tasks wake each other |
 //! | `work` | a task computes for about 2 µs and gives way |
 //!
-//! `off` is a poll without a recorder; `on` and `exact` are what it takes **more** with one, whose ring has room for 4096 polls; `exact`
-//! looks at the clock for each poll. Each number is the median of many rounds, and what is added is the median of the differences of
-//! rounds that ran right after each other. `clock` is one look at the processor's clock, which no exact record can go below.
-//! Without full debug information no states can be told, which is cheaper: this is said.
+//! `off` is a poll without a recorder; `on` and `exact` are what it takes **more** with one, whose ring has room for 4096
+//! polls; `exact` looks at the clock for each poll. Each number is the median of many rounds, and what is added is the
+//! median of the differences of rounds that ran right after each other. `clock` is one look at the processor's clock, which
+//! no exact record can go below. Without full debug information no states can be told, which is cheaper: this is said.
 
 use std::cell::Cell;
 use std::error::Error;

@@ -5,8 +5,9 @@
 //! $ cargo run --example recorder --features inspect -- 5     # requests of each client; 50 if not given
 //! ```
 //!
-//! It prints a table of the places where tasks dwell, and the longest polls, of which one is longer than it should be: a line on standard
-//! error says so at once. It writes `trace.json` to the directory of temporary files, which <https://ui.perfetto.dev> opens.
+//! It prints a table of the places where tasks dwell, and the longest polls, of which one is longer than it should be: a
+//! line on standard error says so at once. It writes `trace.json` to the directory of temporary files, which
+//! <https://ui.perfetto.dev> opens.
 
 use std::error::Error;
 use std::io;

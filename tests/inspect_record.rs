@@ -1,7 +1,7 @@
 //! What a recording tells of polls: from where to where, and who woke whom.
 //!
-//! A line that ends in `// @here` is meant where a test says `@here`. Where the tests were built without debug information, states
-//! are not known, and nothing else changes.
+//! A line that ends in `// @here` is meant where a test says `@here`. Where the tests were built without debug information,
+//! states are not known, and nothing else changes.
 
 #![cfg(feature = "inspect")]
 

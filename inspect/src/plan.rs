@@ -1,7 +1,7 @@
 //! How to tell from a few bytes of a future where it stands: a plan, made once for its type and followed very often.
 //!
-//! A coroutine that awaits another one that lies inside of it has two tags: that of the outer one says where the inner one is. So
-//! the states of a future are the leaves of a small tree of tags, and each leaf is a path of awaits:
+//! A coroutine that awaits another one that lies inside of it has two tags: that of the outer one says where the inner one
+//! is. So the states of a future are the leaves of a small tree of tags, and each leaf is a path of awaits:
 //!
 //! ```text
 //!   tag of serve ─┬─ 0 not started
@@ -10,7 +10,8 @@
 //!                 └─ 4 src/main.rs:13                                       serve src/main.rs:13 -> Sleep
 //! ```
 //!
-//! What lies behind a pointer is not looked at, and where several coroutines lie beside each other, as in a join, the path ends.
+//! What lies behind a pointer is not looked at, and where several coroutines lie beside each other, as in a join, the path
+//! ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,8 +85,8 @@ pub struct PlanState {
 
 /// Makes a plan for a type of this program, named by the address of a vtable that was made by a cast at run time.
 ///
-/// The first call reads the debug information; each takes a thread, and the time to read the types. If the type is not described,
-/// the plan is empty and says why.
+/// The first call reads the debug information; each takes a thread, and the time to read the types. If the type is not
+/// described, the plan is empty and says why.
 #[must_use]
 pub fn plan_of(vtable: usize, size: usize, type_name: &str) -> Plan {
     let empty = |limit: String| Plan {

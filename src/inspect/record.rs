@@ -24,26 +24,30 @@
 //!
 //! # What it costs
 //!
-//! Nothing while it is off: tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it is on,
-//! each poll that is kept takes 60 bytes, and each place for a task 32.
+//! While it is off, tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it
+//! is on, each poll that is kept takes 60 bytes, and each place for a task 32.
 //!
-//! `cargo bench --bench recorder --features inspect` says what a poll costs more. Most of that is a look at the clock (here 14 ns, and
-//! what is noted 4), so polls that take less than a microsecond share one: up to 64 of them, in a microsecond or so. They
-//! are told as equal parts of the time between, and [`Poll::shared`] says of how many. [`start_exact`] and
-//! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own.
+//! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 6 to 9 ns. A look at the clock takes
+//! 10 ns, so polls that take less than a microsecond share one: up to 64 of them, in a microsecond or so, by how long the
+//! last ones took. They are told as equal parts of the time between, and [`Poll::shared`] says of how many; a long one
+//! among short ones can't be told from them. [`start_exact`] and
+//! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own, which costs 9 to
+//! 13.
 //!
-//! When the first task of a type has its turn, its type is looked up in the debug information. The first of all takes as long
-//! as the first [`dump`](super::dump), each other about a millisecond; no poll is charged for it, but everything waits.
+//! When the first task of a type has its turn, its type is looked up in the debug information. The first of all takes as
+//! long as the first [`dump`](super::dump), each other about a millisecond; no poll is charged for it, but everything
+//! waits.
 //!
 //! # What is told
 //!
 //! A **state** is a path of awaits, from the outermost function to the innermost whose state machine lies inside of it:
-//! `app::serve src/main.rs:12 -> app::read src/io.rs:40 -> Sleep`. It ends at a `Box` and at any other pointer, and where futures are
-//! joined. A future without a state machine, such as a fiber, and one without debug information, have no states; their polls are
-//! recorded all the same.
+//! `app::serve src/main.rs:12 -> app::read src/io.rs:40 -> Sleep`. It ends at a `Box` and at any other pointer, and where
+//! futures are joined. A future without a state machine, such as a fiber, and one without debug information, have no
+//! states; their polls are recorded all the same.
 //!
-//! **Who woke a task** is the task that was being polled when it was made ready, or I/O and timers, or another thread. Further
-//! wakes of a task that is ready change nothing, and are not counted.
+//! **Who woke a task** is the task that was being polled when it was made ready, or I/O and timers, or another thread.
+//! Further wakes of a task that is ready change nothing, and are not counted. If the poll that woke it is no longer kept,
+//! nobody knows.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -150,7 +154,8 @@ fn print(poll: &Poll, left_out: u64) {
     );
 }
 
-/// The plans that were made, by the address of the vtable that names the type: of this program, so they are the same everywhere.
+/// The plans that were made, by the address of the vtable that names the type: of this program, so they are the same
+/// everywhere.
 static PLANS: Mutex<Option<HashMap<usize, Arc<Plan>>>> = Mutex::new(None);
 
 fn plan_of(kind: &Kind) -> Arc<Plan> {

@@ -198,12 +198,12 @@ impl Builder {
         self
     }
 
-    /// Prints a line to standard error for each poll that takes this long or longer: which task, how long, at which await it began
-    /// and at which it ended, and who had woken it.
+    /// Prints a line to standard error for each poll that takes this long or longer: which task, how long, at which await it
+    /// began and at which it ended, and who had woken it.
     ///
-    /// It is printed when the poll is over, ten times in a second at most; how many were left out is said. Each poll is timed on
-    /// its own, which costs two looks at the clock for a task that is alone, and else one. It works without
-    /// [`record`](Self::record), and then keeps the last 1000 polls.
+    /// It is printed when the poll is over, ten times in a second at most; how many were left out is said. Each poll is timed
+    /// on its own, which costs one look at the clock more. It works without [`record`](Self::record), and then keeps the last
+    /// 1000 polls.
     #[cfg(feature = "inspect")]
     pub fn report_long_polls(mut self, limit: Duration) -> Self {
         self.long_polls = Some(limit);

@@ -1,6 +1,7 @@
 //! The clock of a recording: the processor's own where the kernel goes by it as well, and `CLOCK_MONOTONIC` elsewhere.
 //!
-//! A stamp is a number of ticks. What a tick is worth is found out when a recording is read, from two readings of both clocks.
+//! A stamp is a number of ticks. What a tick is worth is found out when a recording is read, from two readings of both
+//! clocks.
 
 use std::time::Duration;
 

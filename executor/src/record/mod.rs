@@ -1,10 +1,10 @@
 //! Recording the last polls: which task, from which state to which, how long, and who woke it.
 //!
-//! It is off until somebody starts it, and then it is the loop itself that is another one: tasks and wakers carry nothing for it,
-//! and a wake is the same as ever.
+//! It is off until somebody starts it, and then it is the loop itself that is another one: tasks and wakers carry nothing
+//! for it, and a wake is the same as ever.
 //!
-//! A **state** is a number that a [`Plan`] gives, made for each type of future by whoever started the recording. Here nothing is
-//! known of types but where their tags are.
+//! A **state** is a number that a [`Plan`] gives, made for each type of future by whoever started the recording. Here
+//! nothing is known of types but where their tags are.
 //!
 //! ```
 //! use camshaft_executor::record::{self, Plan, Settings};
@@ -46,8 +46,8 @@ use crate::{Executor, Park};
 pub struct Settings {
     /// How many polls are kept. Each takes 60 bytes.
     pub polls: usize,
-    /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its turn. It
-    /// can neither start nor end a recording.
+    /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its
+    /// turn. It can neither start nor end a recording.
     pub plan: fn(&Kind) -> Plan,
     /// Times each poll on its own. Otherwise polls that take less than a microsecond share a look at the clock.
     pub exact: bool,
@@ -93,7 +93,8 @@ pub struct PollFacts {
     pub wakes: u64,
 }
 
-/// Begins to record the executor that the thread is running, from the next batch of polls on; a recording that there is ends.
+/// Begins to record the executor that the thread is running, from the next batch of polls on; a recording that there is
+/// ends.
 ///
 /// False outside of an executor.
 pub fn start(settings: Settings) -> bool {

@@ -1,7 +1,7 @@
 //! How the state of a future is read from its bytes: a few steps, each of which looks at one tag.
 //!
-//! Whoever knows the types of a program makes a plan of each; here it is only followed. A plan that reads beyond the end of the
-//! future is refused when it is made, so that following one is a handful of loads.
+//! Whoever knows the types of a program makes a plan of each; here it is only followed. A plan that reads beyond the end of
+//! the future is refused when it is made, so that following one is a handful of loads.
 
 use super::ways::Check;
 
@@ -63,8 +63,8 @@ pub(crate) const UNKNOWN: State = State::MAX;
 impl Plan {
     /// Makes a plan for futures of `size` bytes. The first step is where to begin; without steps, no state is known.
     ///
-    /// None if a step lies outside of the future, has no width that a number can have, or leads back, or if a state is one of the
-    /// last sixteen numbers, which are used for other things.
+    /// None if a step lies outside of the future, has no width that a number can have, or leads back, or if a state is one
+    /// of the last sixteen numbers, which are used for other things.
     #[must_use]
     pub fn new(size: usize, steps: &[Step]) -> Option<Self> {
         let mut packed = Vec::with_capacity(steps.len());

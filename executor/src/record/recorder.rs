@@ -10,16 +10,16 @@
 //!
 //! Invariants:
 //!
-//! - **RECORDER**: `Local::recorder` is null, or a live box that only [`stop`](Home::stop_recording) frees. A reference to what is
+//! - **RECORDER**: `Local::recorder` is null, or a live box that only [`stop`](Home::stop_recording) frees. A reference to
+//!   what is
 //!   behind it is made by whoever is on the home thread, and never lives across user code, which may stop the recording.
 //! - **SIDES**: the side of a slot belongs to the task whose id it has; whatever else it says is nobody's.
 
 use std::collections::HashMap;
 use std::ptr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use super::clock::{Clock, Scale};
+use super::clock::Clock;
 use super::plan::Plan;
 use super::wakes::Turn;
 use super::ways::{NOWHERE, Stand, Ways};
@@ -244,7 +244,8 @@ impl Home {
 }
 
 impl Recorder {
-    /// Begins the record of the turn of the task that was taken from the ready ring as the last, in the place of the oldest poll.
+    /// Begins the record of the turn of the task that was taken from the ready ring as the last, in the place of the oldest
+    /// poll.
     #[inline]
     pub(super) fn open(&mut self, home: Home, side: &Side, now: u64, first: u32) -> *mut Record {
         let record = &mut self.polls[self.place];
@@ -357,17 +358,6 @@ impl Recorder {
         // SAFETY: there is one for each slot of the chunk.
         let side = unsafe { sides.wrapping_add(chunk.index_of(slot) as usize).read() };
         (side.task == id).then_some(side)
-    }
-}
-
-impl Side {
-    pub(super) fn facts(&self, scale: Scale) -> PollFacts {
-        let ago = |stamp| scale.now().saturating_sub(scale.nanos(stamp));
-        PollFacts {
-            since: (self.since != 0).then(|| Duration::from_nanos(ago(self.since))),
-            polls: self.polls.into(),
-            wakes: self.polls.saturating_sub(self.first).into(),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::PollFacts;
 use super::clock::Scale;
 use super::plan::{LAST, State};
 use super::recorder::{FIRST, NO_KIND, ROOT, Record, Recorder, Side, source};
@@ -306,4 +307,15 @@ fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
     });
     tasks[first..].sort_unstable_by_key(|task| task.task);
     tasks
+}
+
+impl Side {
+    pub(super) fn facts(&self, scale: Scale) -> PollFacts {
+        let ago = |stamp| scale.now().saturating_sub(scale.nanos(stamp));
+        PollFacts {
+            since: (self.since != 0).then(|| Duration::from_nanos(ago(self.since))),
+            polls: self.polls.into(),
+            wakes: self.polls.saturating_sub(self.first).into(),
+        }
+    }
 }

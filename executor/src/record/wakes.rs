@@ -1,8 +1,8 @@
 //! Who made whom ready, found out from how far the ready ring had been filled and emptied.
 //!
-//! The ring is first in, first out, and counts all entries. A poll takes the entry of one number, and what the ring has gained when
-//! it is over was made ready by it; what it has gained between two polls, by somebody who is marked. So nothing is noted when a task
-//! is woken, and here two lists that grow are read side by side.
+//! The ring is first in, first out, and counts all entries. A poll takes the entry of one number, and what the ring has
+//! gained when it is over was made ready by it; what it has gained between two polls, by somebody who is marked. So nothing
+//! is noted when a task is woken, and here two lists that grow are read side by side.
 
 use super::recorder::{Mark, Recorder};
 
@@ -35,8 +35,8 @@ impl Recorder {
     }
 }
 
-/// Who made each of the polls ready. `first` is the number of the first of them; `origin` is what the ring had gained before it, if that
-/// is known.
+/// Who made each of the polls ready. `first` is the number of the first of them; `origin` is what the ring had gained
+/// before it, if that is known.
 fn causes(turns: &[Turn], first: u32, marks: &[Mark], origin: Option<u32>) -> Vec<Cause> {
     let base = turns.first().map_or(0, |turn| turn.popped);
     // Entries that are there at the same time are never as many as half of what a number can count.

@@ -5,11 +5,11 @@
 //!   batch   stamp ─ poll ─ note ─ poll ─ note ─ … ─ stamp
 //! ```
 //!
-//! The end of one poll is the beginning of the next, so there is one stamp between two. A stamp costs more than all the rest,
-//! so polls that take less than a microsecond share it, unless each is to be timed on its own.
+//! The end of one poll is the beginning of the next, so there is one stamp between two. A stamp costs more than all the
+//! rest, so polls that take less than a microsecond share it, unless each is to be timed on its own.
 //!
-//! Who woke whom needs no trace in the wakers: what the ready ring gained during a poll was made ready by that task, what it gained
-//! while the executor slept by I/O or timers, what came with the inbox by other threads.
+//! Who woke whom needs no trace in the wakers: what the ready ring gained during a poll was made ready by that task, what
+//! it gained while the executor slept by I/O or timers, what came with the inbox by other threads.
 //!
 //! Invariants: RECORDER, SIDES (see [`super::recorder`]), HOME (see [`crate::header`]).
 
@@ -49,8 +49,8 @@ struct Watch {
 }
 
 impl<P: Park> Executor<P> {
-    /// Runs a batch, as [`run`](Self::run) does, and records it. `arrived` is what the ready ring had gained before the inbox was
-    /// looked at.
+    /// Runs a batch, as [`run`](Self::run) does, and records it. `arrived` is what the ready ring had gained before the
+    /// inbox was looked at.
     #[cold]
     #[inline(never)]
     pub(crate) fn recorded<F: Future>(
@@ -132,8 +132,8 @@ impl Watch {
         unsafe { &mut *self.recorder }
     }
 
-    /// A task that was taken from the ring is about to have its turn. False if it has ended since it was made ready, so that there is
-    /// nothing to poll.
+    /// A task that was taken from the ring is about to have its turn. False if it has ended since it was made ready, so
+    /// that there is nothing to poll.
     #[inline]
     fn begin(&mut self, slot: *const Header) -> bool {
         // SAFETY: STABLE; HOME.
@@ -162,8 +162,8 @@ impl Watch {
         true
     }
 
-    /// The first turn of a task in this recording: its type and its state are looked up. Returns whether it was spawned since
-    /// then, as a bit.
+    /// The first turn of a task in this recording: its type and its state are looked up. Returns whether it was spawned
+    /// since then, as a bit.
     #[inline(never)]
     fn meet(&mut self, slot: *const Header, side: *mut Side) -> u32 {
         // SAFETY: STABLE; HOME.

@@ -1,7 +1,8 @@
 //! The states of all types that were seen, each with what tells it from the others at a glance.
 //!
-//! Following a plan takes one load after the other. So each state also knows the values of all tags on the way to it, which can be
-//! compared at once, and which state followed it the last time. That one is tried first; a loop is then followed without plans.
+//! Following a plan takes one load after the other. So each state also knows the values of all tags on the way to it, which
+//! can be compared at once, and which state followed it the last time. That one is tried first; a loop is then followed
+//! without plans.
 
 use super::plan::{LAST, Plan, State, UNKNOWN};
 use super::recorder::NO_KIND;

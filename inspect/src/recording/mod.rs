@@ -1,11 +1,11 @@
 //! The last polls of a runtime, as plain data: which task, from where to where, how long, and who woke it.
 //!
-//! Somebody else records; here is what can be told of it. A task **stands** somewhere between two polls, and **dwells** there from the
-//! end of one to the beginning of the next. A task that is polled and waits at the same place again begins another dwell: whether it
-//! was woken in vain, or came by there once more in a loop, cannot be told from outside.
+//! Somebody else records; here is what can be told of it. A task **stands** somewhere between two polls, and **dwells**
+//! there from the end of one to the beginning of the next. A task that is polled and waits at the same place again begins
+//! another dwell: whether it was woken in vain, or came by there once more in a loop, cannot be told from outside.
 //!
-//! The words are those of tokio's console and metrics: a task is *idle* until it is woken, *scheduled* until it is polled, and
-//! *busy* while it is.
+//! The words are those of tokio's console and metrics: a task is *idle* until it is woken, *scheduled* until it is polled,
+//! and *busy* while it is.
 
 mod dwell;
 mod show;
@@ -161,9 +161,9 @@ impl Recording {
 
     /// The polls in the Trace Event Format, which Perfetto (<https://ui.perfetto.dev>) and `chrome://tracing` open.
     ///
-    /// One track has all polls, as the thread made them. Each task has a track of its own, with its polls and, between them, where it
-    /// stood. Arrows lead from the poll that woke a task to the poll of that task. What cannot be known exactly is said in the
-    /// arguments of a poll.
+    /// One track has all polls, as the thread made them. Each task has a track of its own, with its polls and, between
+    /// them, where it stood. Arrows lead from the poll that woke a task to the poll of that task. What cannot be known
+    /// exactly is said in the arguments of a poll.
     #[must_use]
     pub fn to_chrome_trace(&self) -> String {
         trace::of(self)

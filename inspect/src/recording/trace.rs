@@ -186,8 +186,8 @@ impl Trace<'_> {
         });
     }
 
-    /// Writes a slice, which ends a nanosecond early: of those that touch each other, the sum of a beginning and a length may be
-    /// beyond the next beginning in the numbers of a viewer, which then puts one below the other.
+    /// Writes a slice, which ends a nanosecond early: of those that touch each other, the sum of a beginning and a length
+    /// may be beyond the next beginning in the numbers of a viewer, which then puts one below the other.
     fn slice(&mut self, slice: &Slice<'_>, args: impl FnOnce(&mut Json)) {
         let began = self.recording.began;
         self.event(
