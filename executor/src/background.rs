@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use crate::bundle::Home;
 use crate::join::JoinHandle;
-use crate::raw::Job;
+use crate::raw::{Job, NAMELESS};
 use crate::{Executor, Park};
 
 /// A task of the runtime itself.
@@ -48,8 +48,8 @@ impl<F: Future> Future for Background<F> {
 impl<F: Future> Job for Background<F> {
     const IS_BACKGROUND: bool = true;
 
-    unsafe fn name(_: *const Self) -> Option<String> {
-        None
+    unsafe fn name(_: *const Self) -> *const str {
+        NAMELESS
     }
 }
 

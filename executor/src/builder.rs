@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::join::JoinHandle;
-use crate::raw::Job;
+use crate::raw::{Job, NAMELESS};
 use crate::{Id, blocking, bundle};
 
 /// Spawns a task onto the executor that the thread is running. It need not be `Send`.
@@ -87,7 +87,9 @@ pub fn try_id() -> Option<Id> {
 /// Returns the name of the task that is running, if it has one. While its future or its output is dropped it has none any more.
 #[must_use]
 pub fn try_name() -> Option<String> {
-    bundle::current()?.running_name()
+    let name = bundle::current()?.running_name();
+    // SAFETY: the name lives while the task has its turn, which is now.
+    unsafe { name.as_ref() }.map(str::to_owned)
 }
 
 /// Spawns tasks with settings of their own.
@@ -170,8 +172,8 @@ impl<F: Future> Future for Plain<F> {
 }
 
 impl<F: Future> Job for Plain<F> {
-    unsafe fn name(_: *const Self) -> Option<String> {
-        None
+    unsafe fn name(_: *const Self) -> *const str {
+        NAMELESS
     }
 }
 
@@ -191,10 +193,10 @@ impl<F: Future> Future for Named<F> {
 }
 
 impl<F: Future> Job for Named<F> {
-    unsafe fn name(this: *const Self) -> Option<String> {
+    unsafe fn name(this: *const Self) -> *const str {
         // SAFETY: the caller's job is alive, and a poll does not touch the name.
         let name = unsafe { &(*this).name };
-        Some(name.as_ref().to_owned())
+        &raw const **name
     }
 }
 
@@ -203,7 +205,7 @@ impl<J: Job> Job for Pin<Box<J>> {
     #[cfg(feature = "inspect")]
     const IS_BACKGROUND: bool = J::IS_BACKGROUND;
 
-    unsafe fn name(this: *const Self) -> Option<String> {
+    unsafe fn name(this: *const Self) -> *const str {
         // SAFETY: the caller's job is alive; a pinned box is a pointer, which a poll does not change.
         let inner = unsafe { this.cast::<*const J>().read() };
         // SAFETY: the box holds a live job.

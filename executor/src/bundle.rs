@@ -86,6 +86,9 @@ pub(crate) struct Local {
     /// What is being recorded; null if nothing is.
     #[cfg(feature = "inspect")]
     pub(crate) recorder: Cell<*mut crate::record::Recorder>,
+    /// Whether turns are told to other threads.
+    #[cfg(feature = "inspect")]
+    pub(crate) watched: Cell<bool>,
     /// Another number after each end of a recording.
     #[cfg(feature = "inspect")]
     pub(crate) recordings: Cell<u64>,
@@ -108,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) remote: Remote,
     pub(crate) mailbox: Mutex<Mailbox>,
     unparker: Mutex<Option<Arc<dyn Unpark>>>,
+    #[cfg(feature = "inspect")]
+    pub(crate) beat: crate::pulse::Beat,
 }
 
 impl Bundle {
@@ -297,12 +302,14 @@ impl Home {
         Some(Id::from_raw(header.id.load(Ordering::Relaxed)))
     }
 
-    /// The name of the task that is running, if it has one. It goes with the future: while that is dropped there is none.
-    pub(crate) fn running_name(self) -> Option<String> {
-        let header = self.running_header().filter(|header| header.is_whole())?;
-        let table = header.vtable.get()?;
-        // SAFETY: HOME; it is LIVE and not ENDING.
-        unsafe { (table.name)(header) }
+    /// The name of the task that is running, or null. It goes with the future: while that is dropped there is none.
+    pub(crate) fn running_name(self) -> *const str {
+        let header = self.running_header().filter(|header| header.is_whole());
+        match header.and_then(|header| Some((header, header.vtable.get()?))) {
+            // SAFETY: HOME; it is LIVE and not ENDING.
+            Some((header, table)) => unsafe { (table.name)(header) },
+            None => raw::NAMELESS,
+        }
     }
 
     fn running_header(self) -> Option<&'static Header> {
@@ -386,6 +393,8 @@ impl Bundle {
             #[cfg(feature = "inspect")]
             recorder: Cell::new(ptr::null_mut()),
             #[cfg(feature = "inspect")]
+            watched: Cell::new(false),
+            #[cfg(feature = "inspect")]
             recordings: Cell::new(0),
             #[cfg(feature = "inspect")]
             noting: Cell::new(false),
@@ -402,6 +411,8 @@ impl Bundle {
                 remote: Remote::new(),
                 mailbox,
                 unparker: Mutex::new(None),
+                #[cfg(feature = "inspect")]
+                beat: crate::pulse::Beat::new(),
             },
         }
     }

@@ -211,6 +211,11 @@ impl<P: Park> Executor<P> {
                     return output;
                 }
                 left = 0;
+            } else if home.watched.get() {
+                if let Some(output) = self.watched(future.as_mut(), &mut context) {
+                    return output;
+                }
+                left = 0;
             }
             while left > 0 {
                 let Some(slot) = home.ring.pop() else { break };
@@ -350,6 +355,8 @@ impl<P: Park> Drop for Executor<P> {
         set_current(before);
         #[cfg(feature = "inspect")]
         home.stop_recording();
+        #[cfg(feature = "inspect")]
+        home.watched.set(false);
         home.release(); // ONE OWNER: from here on it may be another's
     }
 }

@@ -68,6 +68,9 @@ pub mod look;
 #[allow(unsafe_code, reason = "sends the addresses of slots")]
 mod mailbox;
 mod park;
+#[cfg(feature = "inspect")]
+#[allow(unsafe_code, reason = "passes functions by address, and reads slots")]
+pub mod pulse;
 #[allow(unsafe_code, reason = "erases the types of tasks")]
 mod raw;
 #[cfg(feature = "inspect")]

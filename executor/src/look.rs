@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use crate::bundle::{self, Home};
 use crate::header::{HEADER_BYTES, Header, run, state};
-use crate::raw::Job;
+use crate::raw::{self, Job};
 use crate::{Executor, Id, Park, Stats};
 
 /// A task, as it stands in memory.
@@ -220,7 +220,9 @@ fn task(home: Home, slot: *const Header, running: *const Header) -> Option<Task>
     let table = header.vtable.get().filter(|table| !table.is_background)?;
     let whole = header.is_whole();
     // SAFETY: HOME, LIVE and not ENDING.
-    let name = whole.then(|| unsafe { (table.name)(slot) }).flatten();
+    let name = whole
+        .then(|| unsafe { raw::name_of(table, slot) })
+        .flatten();
     Some(Task {
         id: Some(Id::from_raw(header.id.load(Ordering::Relaxed))),
         name,

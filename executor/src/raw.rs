@@ -35,13 +35,17 @@ pub(crate) trait Job: Future {
     #[cfg(feature = "inspect")]
     const IS_BACKGROUND: bool = false;
 
-    /// The name given by [`Builder::name`](crate::Builder::name).
+    /// The name given by [`Builder::name`](crate::Builder::name), or null; it lives as long as the job. A signal handler may ask.
     ///
     /// # Safety
     ///
     /// `this` points to a live job. It may be running: only what a poll never touches may be looked at.
-    unsafe fn name(this: *const Self) -> Option<String>;
+    unsafe fn name(this: *const Self) -> *const str;
 }
+
+/// No name.
+pub(crate) const NAMELESS: *const str =
+    std::ptr::slice_from_raw_parts::<u8>(std::ptr::null(), 0) as *const str;
 
 /// The functions that know the type of a task.
 pub(crate) struct VTable {
@@ -52,7 +56,7 @@ pub(crate) struct VTable {
     /// Drops the output. The body belongs to the caller, COMPLETE.
     drop_output: unsafe fn(*const Header),
     /// The name of a task that is LIVE and not ENDING. HOME.
-    pub(crate) name: unsafe fn(*const Header) -> Option<String>,
+    pub(crate) name: unsafe fn(*const Header) -> *const str,
     /// What the body's type is.
     #[cfg(feature = "inspect")]
     pub(crate) kind: fn() -> crate::look::Kind,
@@ -388,7 +392,20 @@ unsafe fn drop_output<T>(slot: *const Header) {
     drop(unsafe { take_output::<T>(slot) });
 }
 
-unsafe fn name<F: Job>(slot: *const Header) -> Option<String> {
+/// A copy of the name of a task that is LIVE and not ENDING.
+///
+/// # Safety
+///
+/// HOME; the table is that of the task in the slot.
+#[cfg(feature = "inspect")]
+pub(crate) unsafe fn name_of(table: &VTable, slot: *const Header) -> Option<String> {
+    // SAFETY: the caller's.
+    let name = unsafe { (table.name)(slot) };
+    // SAFETY: it lives as long as the job, which nobody drops meanwhile.
+    unsafe { name.as_ref() }.map(str::to_owned)
+}
+
+unsafe fn name<F: Job>(slot: *const Header) -> *const str {
     // SAFETY: HOME, LIVE, and not ENDING: the body holds the job, whole.
     unsafe { F::name(body::<F>(slot)) }
 }

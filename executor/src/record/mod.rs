@@ -33,6 +33,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub(crate) use self::plan::{LAST, UNKNOWN};
 pub use self::plan::{Next, Plan, State, Step};
 pub(crate) use self::recorder::{Recorder, Side};
 pub use self::snapshot::{Poll, Seen, Snapshot, Stand, WokenBy};

@@ -14,6 +14,7 @@ use crate::Id;
 use crate::bundle::Home;
 use crate::header::Header;
 use crate::look::Kind;
+use crate::raw;
 
 /// What was recorded up to some moment. Times are counted from the beginning of the recording.
 #[derive(Clone, Debug)]
@@ -298,7 +299,7 @@ fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
             tasks.push(Seen {
                 task: Some(Id::from_raw(id)),
                 // SAFETY: HOME, LIVE and not ENDING.
-                name: table.and_then(|table| unsafe { (table.name)(slot) }),
+                name: table.and_then(|table| unsafe { raw::name_of(table, slot) }),
                 running: ptr::eq(slot, running),
                 ..seen(&side)
             });

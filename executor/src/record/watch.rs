@@ -19,12 +19,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::Ended;
+use super::plan::{State, UNKNOWN};
 use super::recorder::{FIRST, NO_KIND, ROOT, Record, Recorder, Side, body, id_of, low, source};
 use super::ways::{COMPLETED, DROPPED, NOWHERE, PANICKED, Stand};
 use crate::bundle::Home;
 use crate::chunk::{Chunk, chunk_of};
 use crate::header::{Header, run, state};
 use crate::look::Kind;
+use crate::pulse::Turn;
 use crate::{Executor, Park, coop};
 
 /// The most polls that share the time: a batch.
@@ -68,17 +70,22 @@ impl<P: Park> Executor<P> {
             home.budget.set(coop::BUDGET);
             let same = if !ptr::eq(slot, home.root()) {
                 let begun = watch.begin(slot);
+                let turn = Turn::begin(home, slot, || watch.from());
                 self.turn(slot);
+                drop(turn);
                 if !begun {
                     continue;
                 }
                 watch.end()
             } else {
                 watch.begin_root(slot, ptr::from_ref(&*future).cast());
+                let turn = Turn::begin(home, slot, || watch.from());
                 // SAFETY: STABLE; HOME.
                 unsafe { &*slot }.run.set(run::IDLE);
                 let _polling = crate::look::Polling::begin(home);
-                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                let polled = future.as_mut().poll(context);
+                drop(turn);
+                if let Poll::Ready(output) = polled {
                     watch.end_root(None);
                     return Some(output);
                 }
@@ -227,6 +234,15 @@ impl Watch {
         (self.slot, self.side) = (slot, &raw mut recorder.root);
         let side = recorder.root;
         self.record = recorder.open(self.home, &side, self.now, 0);
+    }
+
+    /// The state of the task whose turn begins, if it is known.
+    fn from(&self) -> State {
+        // SAFETY: SIDES, if it is not null.
+        match unsafe { self.side.as_ref() }.filter(|_| !self.slot.is_null()) {
+            Some(side) => self.recorder_before().ways.meaning(side.stand).1,
+            None => UNKNOWN,
+        }
     }
 
     /// Records the turn that is over. False if the recording was stopped in it.
