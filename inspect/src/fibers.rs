@@ -11,6 +11,8 @@ use crate::calls::Call;
 use crate::containers::{Note, first_pointer};
 use crate::leaves::FIBER;
 use crate::load::little;
+use crate::memory::Memory;
+use crate::program::with_program;
 use crate::registers::Registers;
 use crate::tree::{Node, Stage, Standing};
 use crate::types::{Shape, Site, TypeKey};
@@ -315,6 +317,31 @@ impl<'a> Walker<'a> {
             below.push(node);
         }
     }
+}
+
+/// The calls of a thread of this process, the last one first, from these registers on. `memory` has what is on its stacks, which are
+/// at these addresses: that of a fiber that runs, perhaps, and that of the thread.
+///
+/// The tables that say where callers are, and names and lines, are read as for a [`dump`](crate::dump). Where the calls cannot be
+/// followed any further, the last node says why.
+#[must_use]
+pub fn calls(memory: &(dyn Memory + Sync), stacks: &[Range<u64>], start: Registers) -> Vec<Node> {
+    let told = with_program(|catalog| {
+        let stacks = Stacks::new(stacks.to_vec());
+        let trace = catalog.unwind(memory, &stacks, &(0..0), start);
+        let mut nodes = Vec::new();
+        for address in trace.calls {
+            nodes.extend(catalog.calls_at(address).iter().map(|call| {
+                let mut node = Node::new(Standing::Call(Stage::Running), Arc::clone(&call.name));
+                node.site.clone_from(&call.site);
+                node.limit.clone_from(&call.limit);
+                node
+            }));
+        }
+        nodes.extend(trace.limit.map(|limit| Node::limit("further calls", limit)));
+        nodes
+    });
+    told.unwrap_or_else(|missing| vec![Node::limit("calls", missing.to_string())])
 }
 
 /// How many calls are those of whoever looks, which is called by what is looked at.

@@ -73,7 +73,7 @@ mod walk;
 
 pub use crate::catalog::{Catalog, Precision, State};
 pub use crate::dump::{Activity, Dump, Sight, TaskTree, dump};
-pub use crate::fibers::{AwaitedSight, FiberActivity, FiberSight, Fibers};
+pub use crate::fibers::{AwaitedSight, FiberActivity, FiberSight, Fibers, calls};
 pub use crate::group::Group;
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::leaf::{Cause, Leaf};

@@ -50,12 +50,14 @@
 //! That is found in any build. Lines need `debug = "line-tables-only"`, what the fiber waits for `"full"`, and names of functions
 //! that the program is not stripped.
 //!
-//! The states of `async` code need `debug = "full"` in the profile, which `dev` has and `release` has not. Without it, the dump says so, and has the
-//! names of the types. The first dump reads the debug information, which takes some 17 ms for a program of 20 MB.
+//! The states of `async` code need `debug = "full"` in the profile, which `dev` has and `release` has not. Without it, the dump
+//! says so, and has the names of the types. The first dump reads the debug information, which takes some 17 ms for a program of
+//! 20 MB.
 //!
 //! [`Builder::dump_on_signal`](crate::runtime::Builder::dump_on_signal),
 //! [`Builder::dump_on_panic`](crate::runtime::Builder::dump_on_panic) and
 //! [`Builder::dump_on_deadlock`](crate::runtime::Builder::dump_on_deadlock) make a runtime print a dump by itself.
+//! [`Builder::watchdog`](crate::runtime::Builder::watchdog) tells of a poll that does not end, with the calls that it is in.
 //! [`Builder::attach`](crate::runtime::Builder::attach) lets the command `camshaft` ask a process that runs, and
 //! [`Builder::page`](crate::runtime::Builder::page) shows the same in a browser.
 

@@ -173,6 +173,18 @@ fn plan_of(kind: &Kind) -> Arc<Plan> {
     plan
 }
 
+/// The name of a type, as people write it.
+pub(crate) fn label_of(kind: &Kind) -> Arc<str> {
+    Arc::clone(&plan_of(kind).name)
+}
+
+/// The path of awaits that a number of a state of a type means.
+pub(crate) fn state_of(kind: &Kind, state: executor::State) -> Option<Arc<str>> {
+    let plan = plan_of(kind);
+    let state = plan.states.get(usize::from(state))?;
+    Some(Arc::clone(&state.path))
+}
+
 /// A plan as the executor follows it.
 fn packed(kind: &Kind) -> Option<executor::Plan> {
     let next = |next: &PlanNext| match *next {

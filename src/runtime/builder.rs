@@ -10,6 +10,8 @@ use std::time::Duration;
 use camshaft_executor::{Executor, blocking};
 use camshaft_io::driver::{Backend, Config, Driver, Rung};
 
+#[cfg(feature = "inspect")]
+use super::watchdog::Watchdog;
 use super::{Gauges, Runtime};
 use crate::driver::Loop;
 use crate::time::Timers;
@@ -73,6 +75,8 @@ pub struct Builder {
     record: Option<usize>,
     #[cfg(feature = "inspect")]
     long_polls: Option<Duration>,
+    #[cfg(feature = "inspect")]
+    watchdog: Option<Duration>,
 }
 
 impl Builder {
@@ -210,6 +214,24 @@ impl Builder {
         self
     }
 
+    /// Starts a thread that tells on standard error what a poll does that has taken longer than this and goes on: which task, and the
+    /// calls of the runtime's thread with their lines, also those that were inlined. It says so once for each such poll.
+    ///
+    /// [`report_long_polls`](Self::report_long_polls) tells of polls that have ended, and costs no thread. If polls are recorded,
+    /// the await that the task was resumed from is told as well.
+    ///
+    /// The thread looks four times within the limit. To copy the stack it sends `SIGURG` to the runtime's thread, which by default
+    /// is ignored: a handler that was there before is called for signals that others send, and one that is installed later only keeps
+    /// the calls from being told. As by any signal, a call of the kernel such as `poll` or `nanosleep` that blocks the thread in a task
+    /// may be interrupted (`EINTR`); the standard library goes on by itself.
+    ///
+    /// [`build`](Self::build) fails if there can be no thread.
+    #[cfg(feature = "inspect")]
+    pub fn watchdog(mut self, limit: Duration) -> Self {
+        self.watchdog = Some(limit);
+        self
+    }
+
     /// Builds the runtime on this thread.
     ///
     /// # Errors
@@ -257,11 +279,19 @@ impl Builder {
             dump_on_panic: self.dump_on_panic,
             #[cfg(feature = "inspect")]
             page: None,
+            #[cfg(feature = "inspect")]
+            watchdog: None,
         };
         #[cfg(feature = "inspect")]
         if self.record.is_some() || self.long_polls.is_some() {
             let settings = crate::inspect::record::settings_for(self.record, self.long_polls);
             runtime.executor.start_recording(settings);
+        }
+        #[cfg(feature = "inspect")]
+        if let Some(limit) = self.watchdog {
+            let pulse = runtime.executor.watch();
+            let name = runtime.executor.name();
+            runtime.watchdog = Some(Watchdog::start(limit, pulse, name)?);
         }
         #[cfg(feature = "inspect")]
         if self.dump_on_signal {

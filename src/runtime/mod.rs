@@ -4,6 +4,9 @@ mod builder;
 mod metrics;
 #[cfg(feature = "inspect")]
 mod standstill;
+#[cfg(feature = "inspect")]
+#[allow(unsafe_code, reason = "handles a signal, and copies stacks by address")]
+mod watchdog;
 
 use std::fmt;
 use std::future::Future;
@@ -44,6 +47,8 @@ pub struct Runtime {
     dump_on_panic: bool,
     #[cfg(feature = "inspect")]
     page: Option<std::net::SocketAddr>,
+    #[cfg(feature = "inspect")]
+    watchdog: Option<watchdog::Watchdog>,
 }
 
 impl Runtime {
@@ -59,6 +64,8 @@ impl Runtime {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = self.enter();
         let _running = Running::new(&self.gauges);
+        #[cfg(feature = "inspect")]
+        let _attending = self.watchdog.as_ref().map(watchdog::Watchdog::attend);
         #[cfg(feature = "inspect")]
         let output = (self.executor).block_on_guarded(future, DumpOnPanic::new(self));
         #[cfg(not(feature = "inspect"))]
@@ -189,6 +196,8 @@ struct Context {
 impl Drop for Runtime {
     /// Drops all tasks, cancels their operations, waits until the kernel is done with their memory, and closes the ring.
     fn drop(&mut self) {
+        #[cfg(feature = "inspect")]
+        drop(self.watchdog.take());
         let _context = self.enter();
         self.executor.close();
         self.park().driver().shutdown();

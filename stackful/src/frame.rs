@@ -57,7 +57,7 @@ type Switch = Coroutine<(), (), (), Region>;
 const LARGEST_BODY: usize = 256;
 const CACHE_LINE: usize = 64;
 /// What corosensei keeps below the block, and touches at each switch: in one cache line with the beginning of the block.
-const LINK: usize = 16;
+pub(crate) const LINK: usize = 16;
 
 /// What a fiber has besides its function.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::panic::Location;
 use std::ptr;
 
-use crate::frame::{self, Core, Frame};
+use crate::frame::{self, Core, Frame, LINK};
 
 thread_local! {
     /// The frame that was made last, or null.
@@ -224,7 +224,26 @@ pub fn started() -> Vec<Started> {
     all
 }
 
+/// Tells where the stacks go on that have resumed the fiber which runs, that of its resumer first, as far as there is room.
+///
+/// A signal handler may call this. What it tells may be wrong while stacks are switched, and then leads anywhere.
+pub fn below(into: &mut [usize]) {
+    let mut frame = frame::current();
+    for place in into {
+        let Some(fiber) = frame else { break };
+        *place = fiber.resumed_from();
+        frame = fiber.parent();
+    }
+}
+
 impl Frame {
+    /// The stack pointer of whoever has resumed the fiber: the switch keeps it below the block.
+    fn resumed_from(&self) -> usize {
+        let link = ptr::with_exposed_provenance::<usize>(self.block() - LINK);
+        // SAFETY: ON STACK: the two words below the block are the switch's own.
+        unsafe { link.read_volatile() }
+    }
+
     /// Notes where its core is.
     #[inline]
     pub(crate) fn owned_by(&self, core: &Core) {
