@@ -10,8 +10,8 @@
 //!                                          └── top
 //! ```
 //!
-//! The upper half needs the debug information of the program and nothing else: no runtime, no annotations, and it never runs the
-//! program. The lower half asks a process whose runtime is camshaft's, and lets itself be asked.
+//! The upper half needs the debug information of the program and nothing else: no runtime, no annotations, and it never
+//! runs the program. The lower half asks a process whose runtime is camshaft's, and lets itself be asked.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,8 @@ const OVER_BUDGET: u8 = 1;
 /// As for wrong arguments.
 const FAILED: u8 = 2;
 
-/// Shows the state machines that the compiler makes of `async` code, in any Rust program, and what they wait for in a process
+/// Shows the state machines that the compiler makes of `async` code, in any Rust program, and what they wait for in a
+/// process
 #[derive(Parser)]
 #[command(name = "camshaft", version, arg_required_else_help = true)]
 struct Arguments {
@@ -70,8 +71,8 @@ enum Command {
 
 /// What a process does, renewed every second: its tasks, where their time goes, and what waits for long
 ///
-/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user. Keys: arrows
-/// and page keys scroll, p pauses, q quits.
+/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user.
+/// Keys: arrows and page keys scroll, p pauses, q quits.
 #[derive(clap::Args)]
 struct Top {
     /// The process

@@ -54,8 +54,9 @@ impl<F: Future> Job for Background<F> {
 }
 
 impl<P: Park> Executor<P> {
-    /// Spawns a task that serves the runtime and not the program: it is not among the [tasks](Self::tasks), nor counted in the
-    /// [`stats`](Self::stats). Nothing else differs: it lives until it is done or the executor is dropped, and keeps nobody from ending.
+    /// Spawns a task that serves the runtime and not the program: it is not among the [tasks](Self::tasks), nor counted
+    /// in the [`stats`](Self::stats). Nothing else differs: it lives until it is done or the executor is dropped, and
+    /// keeps nobody from ending.
     ///
     /// # Panics
     ///

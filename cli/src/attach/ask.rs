@@ -83,7 +83,7 @@ fn silent(door: &Door, patience: Duration) -> anyhow::Error {
     let (pid, thread) = (door.listed.pid, door.listed.thread);
     let whereabouts = threads::whereabouts(pid, thread);
     anyhow!(
-        "a runtime of process {pid} does not answer within {patience:.0?}: its thread {thread} is computing or blocked, or is not in \
-         `block_on` (`Builder::watchdog` prints where a poll that is long stands){whereabouts}"
+        "a runtime of process {pid} does not answer within {patience:.0?}: its thread {thread} is computing or blocked, or \
+         is not in `block_on` (`Builder::watchdog` prints where a poll that is long stands){whereabouts}"
     )
 }

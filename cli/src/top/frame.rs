@@ -306,15 +306,25 @@ mod tests {
     fn look(uptime: u64, polls: u64) -> Value {
         json!({
             "name": "a", "backend": "io_uring", "uptime_ns": uptime, "missing": [],
-            "metrics": {"tasks": 1234, "polls": polls, "busy_ns": polls, "parked_ns": 3 * polls, "ops_submitted": 9, "ops_completed": 2},
+            "metrics": {
+                "tasks": 1234, "polls": polls, "busy_ns": polls, "parked_ns": 3 * polls, "ops_submitted": 9,
+                "ops_completed": 2
+            },
             "dwell": [
-                {"type": "app::serve", "state": "app::serve main.rs:3", "line": 3, "count": 5, "total_ns": 50, "p50_ns": 1500, "p99_ns": 2_000_000,
-                 "max_ns": 3_000_000_000_u64, "waiting": 1},
-                {"type": "app::idle", "state": "app::idle main.rs:9", "line": 9, "count": 1, "total_ns": 100, "p50_ns": 1, "p99_ns": 1, "max_ns": 1,
-                 "waiting": 0}
+                {
+                    "type": "app::serve", "state": "app::serve main.rs:3", "count": 5, "total_ns": 50, "p50_ns": 1500,
+                    "p99_ns": 2_000_000, "max_ns": 3_000_000_000_u64, "waiting": 1
+                },
+                {
+                    "type": "app::idle", "state": "app::idle main.rs:9", "count": 1, "total_ns": 100, "p50_ns": 1,
+                    "p99_ns": 1, "max_ns": 1, "waiting": 0
+                }
             ],
-            "groups": [{"heading": "2 × tasks 1, 2", "tree": "app::serve  waits at main.rs:3\n└ Sleep  polled by x.rs:1: 3s left\n", "count": 2,
-                "name": null, "tasks": [{"id": 1, "since_ns": 20_000_000_000_u64}, {"id": 2, "since_ns": 1}]}],
+            "groups": [{
+                "heading": "2 × tasks 1, 2", "count": 2, "name": null,
+                "tree": "app::serve  waits at main.rs:3\n└ Sleep  polled by x.rs:1: 3s left\n",
+                "tasks": [{"id": 1, "since_ns": 20_000_000_000_u64}, {"id": 2, "since_ns": 1}]
+            }],
             "groups_left_out": 3,
         })
     }

@@ -1,8 +1,8 @@
 //! The directory of the sockets.
 //!
-//! Others may write to the place where it is, such as `/tmp`. So what is used is never its name, which may mean something else a
-//! moment later, but the directory that was opened and looked at: all its files go by `/proc/self/fd`. That also makes room in
-//! addresses, which have 107 bytes.
+//! Others may write to the place where it is, such as `/tmp`. So what is used is never its name, which may mean
+//! something else a moment later, but the directory that was opened and looked at: all its files go by `/proc/self/fd`.
+//! That also makes room in addresses, which have 107 bytes.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};

@@ -2,10 +2,10 @@
 //!
 //! # Where
 //!
-//! A runtime that is asked to listens on a Unix stream socket named `PID-THREAD-NUMBER`, in a [`Directory`] that belongs to its
-//! user and is closed to all others: `$XDG_RUNTIME_DIR/camshaft`, or `/tmp/camshaft-UID` where there is no such variable. Several
-//! runtimes of a process differ by their numbers. The socket is removed when the runtime ends; one that was left behind by a
-//! process that was killed is removed by whoever opens the directory next.
+//! A runtime that is asked to listens on a Unix stream socket named `PID-THREAD-NUMBER`, in a [`Directory`] that
+//! belongs to its user and is closed to all others: `$XDG_RUNTIME_DIR/camshaft`, or `/tmp/camshaft-UID` where there is
+//! no such variable. Several runtimes of a process differ by their numbers. The socket is removed when the runtime
+//! ends; one that was left behind by a process that was killed is removed by whoever opens the directory next.
 //!
 //! # What is said
 //!
@@ -27,13 +27,18 @@
 //! | `age_ns` | how old the answer is: when many ask, some get the same |
 //! | `metrics` | its counters; times end in `_ns` |
 //! | `missing` | what the program's files do not tell, as texts |
-//! | `groups` | tasks that are alike: `heading`, `tree` (texts, as in [`Dump`](crate::Dump)), `count`, `activity`, `name`, and the first of them in `tasks`, each with `id`, `since_ns`, `wakes`, `polls` (null where that is not known) |
+//! | `groups` | tasks that are alike, and what they have in common |
 //! | `groups_left_out` | how many more groups there are |
-//! | `dwell` | null if nothing is recorded; else for each state of each type `type`, `state`, `line`, `count`, `total_ns`, `p50_ns`, `p99_ns`, `max_ns`, `waiting` |
+//! | `dwell` | null if nothing is recorded; else the states of each type, and how long tasks stay there |
 //! | `sizes` | for each type of task `type`, `size` in bytes, and how many `tasks` there are |
 //! | `dump` | all tasks, as [`Dump::to_json`](crate::Dump::to_json) |
 //!
-//! A runtime answers when its server has a turn: not while a task computes or blocks the thread, and not outside of `block_on`.
+//! A group has `heading` and `tree` (texts, as in [`Dump`](crate::Dump)), `count`, `activity`, `name`, and the first of its tasks in
+//! `tasks`, each with `id`, `since_ns`, `wakes`, `polls` (null where that is not known). An element of `dwell` has `type`, `state`,
+//! `line`, `count`, `total_ns`, `p50_ns`, `p99_ns`, `max_ns`, `waiting` and more of that kind.
+//!
+//! A runtime answers when its server has a turn: not while a task computes or blocks the thread, and not outside of
+//! `block_on`.
 
 #[allow(unsafe_code, reason = "asks for numbers of the process")]
 mod directory;
@@ -93,8 +98,8 @@ pub fn own_directory() -> io::Result<Directory> {
     Directory::make(&beside(theirs.as_deref(), user), user)
 }
 
-/// The directories in which the sockets of a process may be, or of this user's processes if none is told: those that exist, are
-/// the user's and closed to others.
+/// The directories in which the sockets of a process may be, or of this user's processes if none is told: those that
+/// exist, are the user's and closed to others.
 #[must_use]
 pub fn directories(process: Option<u32>) -> Vec<Directory> {
     let user = match process {

@@ -11,8 +11,8 @@ const PLACES: usize = 16;
 /// Errors in a row of a listener that will not listen again.
 const PATIENCE: u32 = 100;
 
-/// Accepts clients and serves them, until the listener is broken. Who comes when all places are taken gets that of who has been
-/// there longest.
+/// Accepts clients and serves them, until the listener is broken. Who comes when all places are taken gets that of who
+/// has been there longest.
 ///
 /// The clients share the task that this is part of: a client costs no task, and is gone with the listener.
 pub(super) async fn attend<C, A, G>(accept: impl Fn() -> A, serve: impl Fn(C) -> G)

@@ -1,7 +1,9 @@
-//! The page, and what it shows, by HTTP/1.1: one request a connection, `GET` only, and nothing that a page of others could use.
+//! The page, and what it shows, by HTTP/1.1: one request a connection, `GET` only, and nothing that a page of others
+//! could use.
 //!
-//! A page of somebody else's, open in the same browser, can send requests to this port. It must not read the answers: there is no
-//! header that lets it, and a name of its own that it has resolved to the loopback address is no name of ours.
+//! A page of somebody else's, open in the same browser, can send requests to this port. It must not read the answers:
+//! there is no header that lets it, and a name of its own that it has resolved to the loopback address is no name of
+//! ours.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -168,7 +170,8 @@ fn respond(route: Route, desk: &Desk) -> Answer {
         Route::Page => {
             let nonce = nonce();
             policy = format!(
-                "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:"
+                "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; \
+                 img-src data:"
             );
             (
                 "200 OK",

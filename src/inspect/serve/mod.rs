@@ -7,9 +7,9 @@
 //!                                                └ how many, how much
 //! ```
 //!
-//! Both are background tasks of the runtime, on its own ring. Nothing here has a timer: the clock of the runtime may be paused, and
-//! a timer of ours would move it. What bounds a client that hangs is the next one: a [crowd](crowd::attend) has so many places, and whoever
-//! comes when all are taken gets that of who has been there longest.
+//! Both are background tasks of the runtime, on its own ring. Nothing here has a timer: the clock of the runtime may be
+//! paused, and a timer of ours would move it. What bounds a client that hangs is the next one: a [crowd](crowd::attend)
+//! has so many places, and whoever comes when all are taken gets that of who has been there longest.
 
 mod crowd;
 mod desk;
@@ -52,8 +52,8 @@ pub(crate) fn socket() -> io::Result<Door> {
 pub(crate) fn page(address: SocketAddr) -> io::Result<TcpListener> {
     if !address.ip().is_loopback() {
         let why = format!(
-            "the page can't be served on {address}: that is no address of the loopback interface, and everybody could read it; take \
-             127.0.0.1 or [::1]"
+            "the page can't be served on {address}: that is no address of the loopback interface, and everybody could \
+             read it; take 127.0.0.1 or [::1]"
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }

@@ -1,7 +1,7 @@
 //! Whose a connection of this machine is.
 //!
-//! The kernel knows which user made the socket at the other end, if that is in the same network namespace, and tells by a question to
-//! `sock_diag(7)`: one message there and one back, at once.
+//! The kernel knows which user made the socket at the other end, if that is in the same network namespace, and tells by
+//! a question to `sock_diag(7)`: one message there and one back, at once.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
