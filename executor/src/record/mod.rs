@@ -7,18 +7,16 @@
 //! nothing is known of types but where their tags are.
 //!
 //! ```
-//! use camshaft_executor::record::{self, Plan, Settings};
-//! use camshaft_executor::{block_on, spawn, yield_now};
+//! use camshaft_executor::record::{Plan, Settings};
+//! use camshaft_executor::{Executor, ThreadPark};
 //!
-//! block_on(async {
-//!     record::start(Settings::new(1024, |_| Plan::default()));
-//!     yield_now().await; // it begins with the next batch of polls
-//!     let task = spawn(async {});
-//!     let id = task.id();
-//!     task.await.unwrap();
-//!     let recording = record::snapshot().unwrap();
-//!     assert!(recording.polls.iter().any(|poll| poll.task == Some(id)));
-//! });
+//! let executor = Executor::new(ThreadPark::new());
+//! executor.start_recording(Settings::new(1024, |_| Plan::default()));
+//! let task = executor.spawn(async {});
+//! let id = task.id();
+//! executor.block_on(task).unwrap();
+//! let recording = executor.recording().unwrap();
+//! assert!(recording.polls.iter().any(|poll| poll.task == Some(id)));
 //! ```
 
 mod clock;
