@@ -8,17 +8,17 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::calls::{Call, Calls};
 use crate::containers::Note;
 use crate::image::Image;
 use crate::load::Open;
 use crate::memory::Memory;
 use crate::names::Names;
 use crate::quick::{Map, Set};
-use crate::registers::Registers;
 use crate::scan::{Index, NameHash};
+use crate::stack::calls::{Call, Calls};
+use crate::stack::registers::Registers;
+use crate::stack::unwind::{Stacks, Trace, Unwinder};
 use crate::types::{Shape, Site, Type, TypeKey};
-use crate::unwind::{Stacks, Trace, Unwinder};
 use crate::{Layout, Missing, layout, sites};
 
 /// What is known of a program.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fibers::Fibers;
 use crate::json::{Json, ToJson};
 use crate::memory::Pages;
 use crate::program::{load_bias, type_of, unknown};
-use crate::registers::Registers;
+use crate::stack::fibers::Fibers;
+use crate::stack::registers::Registers;
 use crate::tree::Node;
 use crate::walk::Walker;
 use crate::{Missing, with_program};

@@ -2,14 +2,15 @@
 //!
 //! The compiler turns an `async` function into a state machine and describes it for debuggers: its states, the line of the await
 //! that each stands for, and what is stored where. Here this description is read by the program itself, or of any other
-//! program, whatever its runtime. No future is polled, no code is annotated.
+//! program, whatever its runtime. No future is polled, no code is annotated. A fiber is no state machine: its stack is unwound,
+//! as a panic would, without running anything.
 //!
 //! ```text
 //!   program ──image──> sections ──scan──> index          where things are
 //!                                           │ load, sites
 //!                                           ▼
 //!                                        Catalog          types, vtables, states and their lines: plain data
-//!                                           │ walk <── Memory
+//!                                           │ walk <── Memory <── stack   a fiber's calls, one by one
 //!                                           ▼
 //!                                         Tree            what a future waits for, as text and JSON
 //! ```
@@ -30,13 +31,11 @@
 
 pub mod attach;
 mod brief;
-mod calls;
 mod catalog;
 mod containers;
 mod cycles;
 mod draw;
 mod dump;
-mod fibers;
 mod group;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
@@ -51,29 +50,23 @@ mod load;
 #[allow(unsafe_code, reason = "asks the kernel to copy")]
 mod memory;
 mod missing;
-#[allow(unsafe_code, reason = "asks the linker what is loaded")]
-mod modules;
 pub mod names;
 mod plan;
 #[allow(unsafe_code, reason = "takes the addresses of vtables")]
 mod program;
 mod quick;
 mod recording;
-#[allow(unsafe_code, reason = "reads registers")]
-mod registers;
-mod rows;
 mod scan;
 mod sites;
 mod skim;
 mod split;
+mod stack;
 mod tree;
 mod types;
-mod unwind;
 mod walk;
 
 pub use crate::catalog::{Catalog, Precision, State};
 pub use crate::dump::{Activity, Dump, Sight, TaskTree, dump};
-pub use crate::fibers::{AwaitedSight, FiberActivity, FiberSight, Fibers, calls};
 pub use crate::group::Group;
 pub use crate::layout::{Doubled, Held, Layout, Role, StateLayout};
 pub use crate::leaf::{Cause, Leaf};
@@ -84,7 +77,8 @@ pub use crate::program::{
     layout_of, layout_of_val, load_bias, monotonic, reading, tree_at, tree_of, with_program,
 };
 pub use crate::recording::{Dwell, Poll, Recording, Stand, TaskStand, WokenBy};
-pub use crate::registers::Registers;
+pub use crate::stack::fibers::{AwaitedSight, FiberActivity, FiberSight, Fibers, calls};
+pub use crate::stack::registers::Registers;
 pub use crate::tree::{Node, Stage, Standing, Tree};
 pub use crate::types::{Member, Pointer, Scalar, Shape, Site, Type, TypeKey, Variant, Variants};
 

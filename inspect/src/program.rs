@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fibers::Fibers;
 use crate::memory::OwnMemory;
-use crate::registers::Registers;
+use crate::stack::fibers::Fibers;
+use crate::stack::registers::Registers;
 use crate::tree::{Node, Tree};
 use crate::types::TypeKey;
 use crate::walk::Walker;

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use crate::catalog::{Catalog, Precision, State};
 use crate::containers::{Nature, Note};
-use crate::fibers::Fibers;
 use crate::liveness::is_maybe_done;
 use crate::load::little;
 use crate::memory::Memory;
 use crate::quick::Set;
+use crate::stack::fibers::Fibers;
 use crate::tree::{Node, Standing};
 use crate::types::{Member, Shape, TypeKey};
 

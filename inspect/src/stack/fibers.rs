@@ -7,16 +7,16 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::calls::Call;
 use crate::containers::{Note, first_pointer};
 use crate::leaves::FIBER;
 use crate::load::little;
 use crate::memory::Memory;
 use crate::program::with_program;
-use crate::registers::Registers;
+use crate::stack::calls::Call;
+use crate::stack::registers::Registers;
+use crate::stack::unwind::{Stacks, Trace};
 use crate::tree::{Node, Stage, Standing};
 use crate::types::{Shape, Site, TypeKey};
-use crate::unwind::{Stacks, Trace};
 use crate::walk::{Place, Walker, number, tag};
 
 /// What the name of a task's future has before it.

@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use crate::load::little;
 use crate::memory::Memory;
-use crate::modules::{Module, modules};
-use crate::registers::Registers;
-use crate::rows::{Row, Table};
+use crate::stack::modules::{Module, modules};
+use crate::stack::registers::Registers;
+use crate::stack::rows::{Row, Table};
 
 /// Frames on one stack.
 const FRAMES: usize = 100;

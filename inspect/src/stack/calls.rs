@@ -11,8 +11,8 @@ use std::sync::Arc;
 use addr2line::{Context, LookupContinuation as _, LookupResult};
 
 use crate::image::{Dwarf, Image, Slice};
-use crate::modules::{Module, exported};
 use crate::names::function;
+use crate::stack::modules::{Module, exported};
 use crate::types::Site;
 
 /// A function that was called and has not returned.

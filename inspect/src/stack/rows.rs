@@ -9,9 +9,9 @@ use gimli::{
 };
 
 use crate::memory::{Memory as _, OwnMemory};
-use crate::modules::Module;
-use crate::registers::{MACHINE, Registers};
-use crate::unwind::{Stacks, Window};
+use crate::stack::modules::Module;
+use crate::stack::registers::{MACHINE, Registers};
+use crate::stack::unwind::{Stacks, Window};
 
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
