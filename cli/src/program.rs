@@ -41,9 +41,7 @@ impl Program {
             let Some(layout) = catalog.layout(key) else {
                 continue; // declared here, and described nowhere
             };
-            if let Some(of) = catalog.get(key) {
-                catalog.learn(&of);
-            }
+            catalog.learn(key);
             layouts.push(layout);
         }
         if layouts.is_empty() {
@@ -62,7 +60,12 @@ impl Program {
                 layout,
             })
             .collect();
-        functions.sort_by(|a, b| (&a.name, &a.layout.name).cmp(&(&b.name, &b.layout.name)));
+        // Two versions of a crate have functions of the same names.
+        functions.sort_by(|a, b| {
+            let by = |one: &Function| (one.layout.defined.clone(), one.layout.size);
+            let names = (&a.name, &a.layout.name).cmp(&(&b.name, &b.layout.name));
+            names.then_with(|| by(a).cmp(&by(b)))
+        });
         Ok(Self {
             path: path.to_owned(),
             functions,

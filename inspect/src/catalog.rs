@@ -9,17 +9,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::containers::Note;
+use crate::hash::NameHash;
 use crate::image::Image;
 use crate::load::Open;
 use crate::memory::Memory;
 use crate::names::Names;
 use crate::quick::{Map, Set};
-use crate::scan::{Index, NameHash};
+use crate::scan::Index;
 use crate::stack::calls::{Call, Calls};
 use crate::stack::registers::Registers;
 use crate::stack::unwind::{Stacks, Trace, Unwinder};
 use crate::types::{Shape, Site, Type, TypeKey};
-use crate::{Layout, Missing, layout, sites};
+use crate::{Layout, Missing, layout, sites, twins};
 
 /// What is known of a program.
 ///
@@ -45,7 +46,6 @@ pub struct Catalog {
     types: Map<TypeKey, Option<Arc<Type>>>,
     open: Map<u32, Open>,
     states: Map<TypeKey, Option<Arc<[State]>>>,
-    polls: Map<u64, Option<Site>>,
     notes: Map<TypeKey, Option<Arc<Note>>>,
     interesting: Map<TypeKey, bool>,
     names: Names,
@@ -138,7 +138,6 @@ impl Catalog {
             types: Map::default(),
             open: Map::default(),
             states: Map::default(),
-            polls: Map::default(),
             notes: Map::default(),
             interesting: Map::default(),
             names: Names::default(),
@@ -155,10 +154,11 @@ impl Catalog {
         &self.image.missing
     }
 
-    /// All coroutines: the state machines of `async` functions, blocks and closures, each once, in no order.
+    /// All coroutines: the state machines of `async` functions, blocks and closures, each once, in no order. Several may have one
+    /// name, as when two versions of a crate are in the program: their sizes or lines differ.
     #[must_use]
     pub fn coroutines(&self) -> Vec<TypeKey> {
-        self.index.coroutines.iter().map(|(_, key)| *key).collect()
+        self.index.coroutines.clone()
     }
 
     /// A type.
@@ -209,8 +209,8 @@ impl Catalog {
 
     /// The symbol of a coroutine's body, as the compiler wrote it for people. Where the name of the type says `{impl#0}`, it says
     /// which type the `impl` is of.
-    pub fn body_symbol(&mut self, of: &Type) -> Option<String> {
-        self.bodies(&of.name).into_iter().find_map(|place| {
+    pub fn body_symbol(&mut self, key: TypeKey) -> Option<String> {
+        self.bodies(key).into_iter().find_map(|place| {
             let open = self.opened(place.unit)?;
             let at = gimli::UnitOffset(place.offset as usize);
             let entry = open.unit.entry(at).ok()?;
@@ -220,8 +220,8 @@ impl Catalog {
     }
 
     /// The name of a type for people.
-    pub(crate) fn label(&mut self, of: &Type) -> String {
-        self.learn(of);
+    pub(crate) fn label(&mut self, key: TypeKey, of: &Type) -> String {
+        self.learn(key);
         self.names.label(&of.name)
     }
 
@@ -232,23 +232,19 @@ impl Catalog {
     }
 
     /// Learns of which type the `impl` is that a coroutine was written in, if there is one.
-    pub fn learn(&mut self, of: &Type) {
-        if self.names.wants(&of.name)
-            && let Some(symbol) = self.body_symbol(of)
+    pub fn learn(&mut self, key: TypeKey) {
+        if let Some(of) = self.get(key)
+            && self.names.wants(&of.name)
+            && let Some(symbol) = self.body_symbol(key)
         {
             self.names.learn(&of.name, &symbol);
         }
     }
 
-    /// Where the `poll` of a type is written, if it has one.
-    pub fn poll(&mut self, of: &Type) -> Option<Site> {
-        let hash = NameHash::of(&of.name);
-        if let Some(known) = self.polls.get(&hash) {
-            return known.clone();
-        }
-        let site = self.find_poll(hash);
-        self.polls.insert(hash, site.clone());
-        site
+    /// Where the `poll` of a type is written: nowhere if it has none, and in several places if there are types of the same name that
+    /// cannot be told apart, as in two versions of a crate.
+    pub fn polls(&mut self, key: TypeKey) -> Vec<Site> {
+        twins::polls(self, key)
     }
 
     /// Closes what was opened to answer; the index stays.
@@ -284,16 +280,6 @@ impl Catalog {
         let family = of.name.split('<').next().unwrap_or_default();
         let hash = NameHash::of(family);
         self.index.families.binary_search(&hash).is_ok()
-    }
-
-    fn find_poll(&mut self, hash: u64) -> Option<Site> {
-        let place = range(&self.index.polls, hash).first().copied()?;
-        let open = self.opened(place.unit)?;
-        let entry = open
-            .unit
-            .entry(gimli::UnitOffset(place.offset as usize))
-            .ok()?;
-        open.site(&entry)
     }
 
     pub(crate) fn note(&mut self, key: TypeKey) -> Option<Arc<Note>> {
@@ -335,8 +321,12 @@ impl Catalog {
     }
 
     /// The bodies of a coroutine, in any unit.
-    pub(crate) fn bodies(&self, name: &str) -> Vec<TypeKey> {
-        range(&self.index.bodies, NameHash::of(name))
+    pub(crate) fn bodies(&mut self, key: TypeKey) -> Vec<TypeKey> {
+        twins::bodies(self, key)
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 
     pub(crate) fn opened(&mut self, number: u32) -> Option<&mut Open> {
@@ -382,7 +372,8 @@ impl fmt::Debug for Catalog {
     }
 }
 
-fn range(list: &[(u64, TypeKey)], hash: u64) -> Vec<TypeKey> {
+/// What an index has under a hash.
+pub(crate) fn range(list: &[(u64, TypeKey)], hash: u64) -> Vec<TypeKey> {
     let first = list.partition_point(|(at, _)| *at < hash);
     list[first..]
         .iter()

@@ -6,14 +6,15 @@
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, State};
+use crate::tree::{Node, Standing};
 use crate::types::{Member, Pointer, Shape, Site, Type, TypeKey};
 
 /// What a walk needs to know of a type, found out once.
 pub(crate) struct Note {
     pub(crate) of: Arc<Type>,
     pub(crate) label: Arc<str>,
-    /// Where its `poll` is written: it is a future, or a stream.
-    pub(crate) poll: Option<Site>,
+    /// Where its `poll` is written, if it has one: it is a future, or a stream. Several places are those of types of one name.
+    polls: Vec<Site>,
     /// Whether a type with the same name, generic over something else, has a `poll`.
     family: bool,
     pub(crate) nature: Nature,
@@ -79,12 +80,12 @@ impl Nature {
 impl Note {
     pub(crate) fn of(catalog: &mut Catalog, key: TypeKey) -> Option<Self> {
         let of = catalog.get(key)?;
-        let poll = catalog.poll(&of);
+        let polls = catalog.polls(key);
         let nature = nature(catalog, key, &of).unwrap_or(Nature::Opaque);
         Some(Self {
-            label: catalog.label(&of).into(),
+            label: catalog.label(key, &of).into(),
             family: catalog.is_family(&of),
-            poll,
+            polls,
             nature,
             of,
         })
@@ -93,7 +94,21 @@ impl Note {
     /// Whether it is known to be a future: it has a `poll`. One that was inlined wherever it is called has left no trace, so those
     /// of the standard library are known by name.
     pub(crate) fn has_poll(&self) -> bool {
-        self.poll.is_some() || self.of.name.starts_with("core::future::")
+        !self.polls.is_empty() || self.of.name.starts_with("core::future::")
+    }
+
+    /// A node for it, with the line of its `poll`. If that may be one of several, these are said.
+    pub(crate) fn node(&self, variant: Option<Arc<str>>) -> Node {
+        let mut node = Node::new(Standing::Future(variant), Arc::clone(&self.label));
+        match &self.polls[..] {
+            [] => {}
+            [one] => node.site = Some(one.clone()),
+            several => {
+                let lines: Vec<_> = several.iter().map(Site::to_string).collect();
+                node.limit = Some(format!("polled by {}", lines.join(" or ")).into());
+            }
+        }
+        node
     }
 
     /// Whether it is likely to be a future, if a future is in it: its `poll` may have been inlined, and that of others like it

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::containers::{Nature, Note, first_pointer};
 use crate::load::little;
-use crate::tree::{Node, Standing};
+use crate::tree::Node;
 use crate::types::{Member, Shape, TypeKey};
 use crate::walk::{Place, Walker, Way, number, slice, tag};
 
@@ -217,9 +217,7 @@ impl Walker<'_> {
                 && future
                 && let Some(leaf) = self.note(*key)
             {
-                let mut node = Node::new(Standing::Future(None), Arc::clone(&leaf.label));
-                node.site = leaf.poll.clone();
-                out.push(node);
+                out.push(leaf.node(None));
             }
             if let (false, Some(node)) = (rest.is_empty(), out.get_mut(first)) {
                 node.limit = Some("or another type with the same code".into());

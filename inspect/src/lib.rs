@@ -37,6 +37,7 @@ mod cycles;
 mod draw;
 mod dump;
 mod group;
+mod hash;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
 mod inside;
@@ -62,6 +63,7 @@ mod skim;
 mod split;
 mod stack;
 mod tree;
+mod twins;
 mod types;
 mod walk;
 

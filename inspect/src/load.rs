@@ -51,24 +51,26 @@ impl Open {
     fn outline(&self) -> gimli::Result<Vec<Namespace>> {
         let mut namespaces: Vec<Namespace> = Vec::new();
         let mut around: Vec<(u32, usize)> = Vec::new();
-        Skim::new(&self.unit, |tag| tag == dw::DW_TAG_namespace)?.run(|event| match event {
-            Event::Entry(entry) if entry.has_children => {
-                let name = entry.attribute(dw::DW_AT_name);
-                namespaces.push(Namespace {
-                    start: entry.offset,
-                    end: usize::MAX,
-                    around: around.last().map(|(_, index)| *index),
-                    name: name.and_then(|name| self.text(name)).unwrap_or_default(),
-                });
-                around.push((entry.depth, namespaces.len() - 1));
-            }
-            Event::Entry(_) => {}
-            Event::End(depth, offset) => {
-                if let Some((_, index)) = around.pop_if(|(of, _)| *of == depth) {
-                    namespaces[index].end = offset;
+        Skim::new(&self.unit, |entry| entry.tag() == dw::DW_TAG_namespace)?.run(
+            |event| match event {
+                Event::Entry(entry) if entry.has_children => {
+                    let name = entry.attribute(dw::DW_AT_name);
+                    namespaces.push(Namespace {
+                        start: entry.offset,
+                        end: usize::MAX,
+                        around: around.last().map(|(_, index)| *index),
+                        name: name.and_then(|name| self.text(name)).unwrap_or_default(),
+                    });
+                    around.push((entry.depth, namespaces.len() - 1));
                 }
-            }
-        })?;
+                Event::Entry(_) => {}
+                Event::End(depth, offset) => {
+                    if let Some((_, index)) = around.pop_if(|(of, _)| *of == depth) {
+                        namespaces[index].end = offset;
+                    }
+                }
+            },
+        )?;
         Ok(namespaces)
     }
 
@@ -267,31 +269,32 @@ impl Open {
         let file = match self.files.get(&index) {
             Some(known) => known.clone(),
             None => {
-                let file = self.file(index);
+                let file = file(&self.dwarf, &self.unit, index);
                 self.files.insert(index, file.clone());
                 file
             }
         };
         Some(Site { file: file?, line })
     }
+}
 
-    fn file(&self, index: u64) -> Option<Arc<str>> {
-        let header = self.unit.line_program.as_ref()?.header();
-        let file = header.file(index)?;
-        let text = |value| -> Option<String> {
-            let text = self.dwarf.attr_string(&self.unit, value).ok()?;
-            Some(text.to_string_lossy().into_owned())
-        };
-        let mut path = std::path::PathBuf::new();
-        if let Some(folder) = self.unit.comp_dir {
-            path.push(&*folder.to_string_lossy());
-        }
-        if let Some(folder) = file.directory(header).and_then(text) {
-            path.push(folder);
-        }
-        path.push(text(file.path_name())?);
-        Some(path.to_string_lossy().into())
+/// The path of a file that a unit has a number for.
+pub(crate) fn file(dwarf: &Dwarf, unit: &Unit, index: u64) -> Option<Arc<str>> {
+    let header = unit.line_program.as_ref()?.header();
+    let file = header.file(index)?;
+    let text = |value| -> Option<String> {
+        let text = dwarf.attr_string(unit, value).ok()?;
+        Some(text.to_string_lossy().into_owned())
+    };
+    let mut path = std::path::PathBuf::new();
+    if let Some(folder) = unit.comp_dir {
+        path.push(&*folder.to_string_lossy());
     }
+    if let Some(folder) = file.directory(header).and_then(text) {
+        path.push(folder);
+    }
+    path.push(text(file.path_name())?);
+    Some(path.to_string_lossy().into())
 }
 
 pub(crate) fn number(entry: &Entry, name: gimli::DwAt) -> Option<u64> {

@@ -3,16 +3,23 @@
 //! | found | remembered |
 //! |---|---|
 //! | `<F as Trait>::{vtable}`, a variable of the unit | its address, and where `F` is described |
-//! | `{async_fn_env#0}` and its like | the hash of its full name, and where it is |
+//! | `{async_fn_env#0}` and its like | where it is; of those with the same name, size and lines, one |
 //! | `{async_fn#0}`, the body of one | the same |
 //! | `poll` of an `impl`, with a `Pin<&mut T>` | the hash of the name of `T`, and where the function is |
 //!
 //! Types are found again by the hash of their full name: each unit describes the types that it uses anew, and the body of a
 //! function may be in another unit than the type that leads there. Sixteen bytes an entry: nothing else stays.
+//!
+//! A name may be that of several: two versions of a crate, or two blocks of a function, each with a type of its own, have the same
+//! names. What is told apart by its lines is kept, and whoever asks by name has to choose.
 
-use gimli::{AttributeValue, constants as dw};
+use std::collections::HashMap;
 
+use gimli::{Abbreviation, AttributeValue, constants as dw};
+
+use crate::hash::NameHash;
 use crate::image::{Dwarf, Image, Slice, Unit};
+use crate::load::file;
 use crate::skim::{Event, Found, Skim};
 use crate::types::TypeKey;
 
@@ -21,11 +28,13 @@ use crate::types::TypeKey;
 pub(crate) struct Index {
     /// By address, as linked.
     pub(crate) vtables: Vec<(u64, TypeKey)>,
-    /// By the hash of the name; each once.
-    pub(crate) coroutines: Vec<(u64, TypeKey)>,
+    /// Each once.
+    pub(crate) coroutines: Vec<TypeKey>,
+    /// The hashes of the names that several coroutines have.
+    pub(crate) twins: Vec<u64>,
     /// By the hash of the name of the coroutine.
     pub(crate) bodies: Vec<(u64, TypeKey)>,
-    /// By the hash of the name of the future.
+    /// By the hash of the name of the future; one of those on the same line, unless there are others.
     pub(crate) polls: Vec<(u64, TypeKey)>,
     /// The hashes of those names without what they are generic over.
     pub(crate) families: Vec<u64>,
@@ -37,38 +46,58 @@ impl Index {
     /// Runs over all units. What cannot be read is left out, and counted.
     pub(crate) fn of(image: &mut Image) -> Self {
         let mut index = Self::default();
+        let (mut coroutines, mut polls) = (Vec::new(), Vec::new());
         for number in 0..u32::try_from(image.units.len()).unwrap_or(u32::MAX) {
             // A unit that is damaged tells what comes before the damage.
-            if let Err(error) = index.add(image, number) {
+            if let Err(error) = index.add(image, number, &mut coroutines, &mut polls) {
                 image.damage.add(&error);
             }
         }
-        for list in [
-            &mut index.vtables,
-            &mut index.coroutines,
-            &mut index.bodies,
-            &mut index.polls,
-        ] {
+        for group in by_name(&mut coroutines) {
+            let different = group.chunk_by(|a, b| a.identity == b.identity);
+            let before = index.coroutines.len();
+            index.coroutines.extend(different.map(|same| same[0].place));
+            if index.coroutines.len() - before > 1 {
+                index.twins.push(group[0].name);
+            }
+        }
+        for group in by_name(&mut polls) {
+            let one = group.iter().all(|poll| poll.identity == group[0].identity);
+            let kept = if one { &group[..1] } else { group };
+            index
+                .polls
+                .extend(kept.iter().map(|poll| (poll.name, poll.place)));
+        }
+        for list in [&mut index.vtables, &mut index.bodies, &mut index.polls] {
             list.sort_unstable_by_key(|(key, place)| (*key, place.unit, place.offset));
             list.shrink_to_fit();
         }
         index.families.sort_unstable();
         index.families.dedup();
-        index.coroutines.dedup_by_key(|(hash, _)| *hash);
         index.coroutines.shrink_to_fit();
         index
     }
 
-    fn add(&mut self, image: &Image, number: u32) -> gimli::Result<()> {
+    fn add(
+        &mut self,
+        image: &Image,
+        number: u32,
+        coroutines: &mut Vec<Named>,
+        polls: &mut Vec<Named>,
+    ) -> gimli::Result<()> {
         let (dwarf, unit) = image.unit(number)?;
         let skim = Skim::new(&unit, is_wanted)?;
         let mut scan = Scan {
             index: self,
+            coroutines,
+            polls,
             image,
             number,
             dwarf: &dwarf,
             unit: &unit,
+            files: HashMap::new(),
             namespaces: Vec::new(),
+            coroutine: None,
             poll: None,
         };
         skim.run(|event| match event {
@@ -77,6 +106,7 @@ impl Index {
             }
             Event::End(depth, _) => {
                 scan.poll = None;
+                scan.coroutine = scan.coroutine.filter(|of| *of != depth);
                 if scan.namespaces.last().is_some_and(|(of, ..)| *of == depth) {
                     scan.namespaces.pop();
                 }
@@ -85,9 +115,28 @@ impl Index {
     }
 }
 
-fn is_wanted(tag: gimli::DwTag) -> bool {
+/// Something with a name, which others may have too.
+struct Named {
+    name: u64,
+    /// The hash of what else is known of it.
+    identity: NameHash,
+    place: TypeKey,
+}
+
+/// Groups of the same name, and in each of the same identity.
+fn by_name(list: &mut [Named]) -> impl Iterator<Item = &[Named]> {
+    list.sort_unstable_by_key(|one| (one.name, one.identity, one.place));
+    list.chunk_by(|a, b| a.name == b.name)
+}
+
+fn is_wanted(entry: &Abbreviation) -> bool {
+    if entry.tag() == dw::DW_TAG_member {
+        // Only the states of a coroutine have lines.
+        let mut attributes = entry.attributes().iter();
+        return attributes.any(|attribute| attribute.name() == dw::DW_AT_decl_line);
+    }
     matches!(
-        tag,
+        entry.tag(),
         dw::DW_TAG_namespace
             | dw::DW_TAG_structure_type
             | dw::DW_TAG_variable
@@ -98,20 +147,27 @@ fn is_wanted(tag: gimli::DwTag) -> bool {
 
 struct Scan<'a> {
     index: &'a mut Index,
+    coroutines: &'a mut Vec<Named>,
+    polls: &'a mut Vec<Named>,
     image: &'a Image,
     number: u32,
     dwarf: &'a Dwarf,
     unit: &'a Unit,
     /// The namespaces around the entry: how deep they are, the hash of the name so far, and whether it is that of an `impl`.
     namespaces: Vec<(u32, NameHash, bool)>,
+    /// The hashes of the names of files.
+    files: HashMap<u64, u64>,
+    /// The depth of the coroutine that the entry lies in.
+    coroutine: Option<u32>,
     /// A `poll` whose first parameter comes next, and its depth.
-    poll: Option<(TypeKey, u32)>,
+    poll: Option<(TypeKey, NameHash, u32)>,
 }
 
 impl Scan<'_> {
     fn entry(&mut self, entry: &Found<'_>) -> Option<()> {
         match entry.tag {
             dw::DW_TAG_formal_parameter => self.parameter(entry),
+            dw::DW_TAG_member => self.state(entry),
             dw::DW_TAG_variable if entry.depth > 1 => None,
             _ => {
                 self.poll = None;
@@ -139,7 +195,15 @@ impl Scan<'_> {
                 if is_coroutine(name) && entry.attribute(dw::DW_AT_declaration).is_none() {
                     let mut hash = self.namespace();
                     hash.segment(name);
-                    self.index.coroutines.push((hash.finish(), place));
+                    let mut identity = NameHash::default();
+                    let size = entry.attribute(dw::DW_AT_byte_size);
+                    identity.number(size.and_then(|size| size.udata_value())?);
+                    self.coroutines.push(Named {
+                        name: hash.finish(),
+                        identity,
+                        place,
+                    });
+                    self.coroutine = Some(entry.depth);
                 }
             }
             dw::DW_TAG_subprogram if is_body(name) => {
@@ -149,7 +213,10 @@ impl Scan<'_> {
             }
             // A function that is only called so is that of no trait.
             dw::DW_TAG_subprogram if is_poll(name) && self.is_in_impl() => {
-                self.poll = Some((place, entry.depth));
+                let mut identity = NameHash::default();
+                identity.whole(name);
+                self.line(entry, &mut identity);
+                self.poll = Some((place, identity, entry.depth));
             }
             dw::DW_TAG_variable if name.ends_with(b"::{vtable}") && may_be_future(name) => {
                 let address = self.location(entry.attribute(dw::DW_AT_location)?)?;
@@ -164,18 +231,49 @@ impl Scan<'_> {
         Some(())
     }
 
+    /// Each state of a coroutine has a line.
+    fn state(&mut self, entry: &Found<'_>) -> Option<()> {
+        // In it are a part of variants, the variants, and in each of these one member.
+        self.coroutine.filter(|of| of + 3 == entry.depth)?;
+        let mut identity = self.coroutines.last()?.identity;
+        self.line(entry, &mut identity)?;
+        self.coroutines.last_mut()?.identity = identity;
+        Some(())
+    }
+
+    /// Adds where an entry was declared to a hash.
+    fn line(&mut self, entry: &Found<'_>, identity: &mut NameHash) -> Option<()> {
+        let line = entry.attribute(dw::DW_AT_decl_line)?.udata_value()?;
+        let index = match entry.attribute(dw::DW_AT_decl_file)? {
+            AttributeValue::FileIndex(index) => index,
+            value => value.udata_value()?,
+        };
+        let (dwarf, unit) = (self.dwarf, self.unit);
+        let file = self.files.entry(index).or_insert_with(|| {
+            let file = file(dwarf, unit, index);
+            NameHash::of(&file.unwrap_or_default())
+        });
+        identity.number(*file);
+        identity.number(line);
+        Some(())
+    }
+
     /// The first parameter of a `poll` says whose it is: its type is called `Pin<&mut T>`, with the full name of `T`.
     fn parameter(&mut self, entry: &Found<'_>) -> Option<()> {
-        let (place, _) = self
+        let (place, identity, _) = self
             .poll
             .take()
-            .filter(|(_, depth)| depth + 1 == entry.depth)?;
+            .filter(|(.., depth)| depth + 1 == entry.depth)?;
         let of = entry.attribute(dw::DW_AT_type)?;
         let name = self.text(self.read(of, dw::DW_AT_name)?)?;
         let target = name.strip_prefix(b"Pin<&mut ")?.strip_suffix(b">")?;
         let mut hash = NameHash::default();
         hash.whole(target);
-        self.index.polls.push((hash.finish(), place));
+        self.polls.push(Named {
+            name: hash.finish(),
+            identity,
+            place,
+        });
         let mut hash = NameHash::default();
         hash.whole(family(target));
         self.index.families.push(hash.finish());
@@ -270,49 +368,4 @@ fn may_be_future(name: &[u8]) -> bool {
 fn contains(name: &[u8], part: &[u8]) -> bool {
     // The tail of the name is what is asked about.
     name.windows(part.len()).rev().any(|window| window == part)
-}
-
-/// The hash of a full name, `a::b::{async_fn_env#0}<T>`; a body has that of its coroutine.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct NameHash {
-    state: u64,
-    begun: bool,
-}
-
-impl NameHash {
-    pub(crate) fn of(name: &str) -> u64 {
-        let mut hash = Self::default();
-        hash.whole(name.as_bytes());
-        hash.finish()
-    }
-
-    fn segment(&mut self, name: &[u8]) {
-        if self.begun {
-            self.whole(b"::");
-        }
-        self.whole(name);
-    }
-
-    fn body(&mut self, name: &[u8]) {
-        let number = name
-            .iter()
-            .position(|byte| *byte == b'#')
-            .unwrap_or(name.len());
-        self.segment(&name[..number]);
-        self.whole(b"_env");
-        self.whole(&name[number..]);
-    }
-
-    /// FNV-1a: it is taken byte by byte, so the same name has the same hash however it was put together.
-    fn whole(&mut self, bytes: &[u8]) {
-        let mut state = self.state ^ if self.begun { 0 } else { 0xcbf2_9ce4_8422_2325 };
-        for byte in bytes {
-            state = (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        *self = Self { state, begun: true };
-    }
-
-    fn finish(self) -> u64 {
-        self.state
-    }
 }

@@ -50,7 +50,7 @@ pub(crate) fn states(catalog: &mut Catalog, key: TypeKey) -> Option<Vec<State>> 
         .iter()
         .any(|state| state.precision == Precision::MacroDefinition)
     {
-        recover(catalog, &coroutine.name, lines.as_ref(), &mut states);
+        recover(catalog, key, lines.as_ref(), &mut states);
     }
     Some(states)
 }
@@ -94,8 +94,8 @@ fn precision(lines: Option<&Lines>, site: Option<&Site>) -> Precision {
 }
 
 /// The variables of the body of a coroutine; none if no body is described.
-pub(crate) fn variables(catalog: &mut Catalog, name: &str) -> Vec<Variable> {
-    let bodies = catalog.bodies(name).into_iter();
+pub(crate) fn variables(catalog: &mut Catalog, key: TypeKey) -> Vec<Variable> {
+    let bodies = catalog.bodies(key).into_iter();
     // The copies of a function that was inlined refer to the one that says everything.
     bodies
         .map(|body| variables_of(catalog, body))
@@ -103,8 +103,8 @@ pub(crate) fn variables(catalog: &mut Catalog, name: &str) -> Vec<Variable> {
         .unwrap_or_default()
 }
 
-fn recover(catalog: &mut Catalog, name: &str, lines: Option<&Lines>, states: &mut [State]) {
-    let mut awaits = variables(catalog, name);
+fn recover(catalog: &mut Catalog, key: TypeKey, lines: Option<&Lines>, states: &mut [State]) {
+    let mut awaits = variables(catalog, key);
     awaits.retain(|variable| &*variable.name == "__awaitee");
     assign(catalog, &awaits, lines, states);
 }

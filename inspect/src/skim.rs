@@ -26,6 +26,7 @@ struct Plan {
     /// The bytes of all attributes, if that is the same number in every entry.
     fixed: Option<u32>,
     steps: Vec<Step>,
+    wanted: bool,
 }
 
 /// An entry that was asked for.
@@ -55,20 +56,18 @@ pub(crate) struct Skim<'a> {
     /// Where the bytes begin in the unit.
     base: usize,
     plans: Vec<Option<Plan>>,
-    wanted: fn(gimli::DwTag) -> bool,
 }
 
 impl<'a> Skim<'a> {
-    /// Prepares to visit the entries with tags that are wanted.
-    pub(crate) fn new(unit: &'a Unit, wanted: fn(gimli::DwTag) -> bool) -> gimli::Result<Self> {
+    /// Prepares to visit the entries that are wanted for what they are and have.
+    pub(crate) fn new(unit: &'a Unit, wanted: fn(&Abbreviation) -> bool) -> gimli::Result<Self> {
         let root = unit.header.root_offset();
         let bytes = unit.header.range_from(root..)?.slice();
         Ok(Self {
             unit,
             bytes,
             base: root.0,
-            plans: plans(unit),
-            wanted,
+            plans: plans(unit, wanted),
         })
     }
 
@@ -91,7 +90,7 @@ impl<'a> Skim<'a> {
             let Some(Some(plan)) = self.plans.get(place) else {
                 return Err(unknown(self.unit, code));
             };
-            if (self.wanted)(plan.tag)
+            if plan.wanted
                 && let Some(abbreviation) = self.unit.abbreviations.get(code)
             {
                 visit(Event::Entry(Found {
@@ -158,10 +157,14 @@ impl Found<'_> {
 }
 
 /// The plans by the codes of their abbreviations, which compilers number from 1.
-fn plans(unit: &Unit) -> Vec<Option<Plan>> {
+fn plans(unit: &Unit, wanted: fn(&Abbreviation) -> bool) -> Vec<Option<Plan>> {
     let mut plans = vec![None];
     while let Some(abbreviation) = unit.abbreviations.get(plans.len() as u64) {
-        plans.push(plan(abbreviation, unit.encoding()));
+        let mut plan = plan(abbreviation, unit.encoding());
+        if let Some(plan) = &mut plan {
+            plan.wanted = wanted(abbreviation);
+        }
+        plans.push(plan);
     }
     plans
 }
@@ -184,6 +187,7 @@ fn plan(abbreviation: &Abbreviation, encoding: gimli::Encoding) -> Option<Plan> 
         has_children: abbreviation.has_children(),
         fixed,
         steps,
+        wanted: false,
     })
 }
 

@@ -127,23 +127,18 @@ impl<'a> Walker<'a> {
             },
             &mut found,
         );
-        let name = |walker: &mut Self| match walker.note(key) {
-            Some(note) => Arc::clone(&note.label),
-            None => "a type that is not described".into(),
-        };
-        match found.len() {
-            1 => found.remove(0),
-            0 => {
-                let mut node = Node::new(Standing::Future(None), name(self));
-                node.site = self.note(key).and_then(|note| note.poll.clone());
-                node
-            }
-            _ => {
-                let mut node = Node::new(Standing::Future(None), name(self));
-                node.children = found;
-                node
-            }
+        if found.len() == 1 {
+            return found.remove(0);
         }
+        let mut node = match self.note(key) {
+            Some(note) => note.node(None),
+            None => Node::new(
+                Standing::Future(None),
+                "a type that is not described".into(),
+            ),
+        };
+        node.children = found;
+        node
     }
 
     /// The tree of a future whose type is not described.
@@ -234,8 +229,7 @@ impl<'a> Walker<'a> {
             _ => {
                 let certain = known.is_some() || note.has_poll() || place.way.awaited;
                 let variant = self.variant(&note, place);
-                let mut node = Node::new(Standing::Future(variant), Arc::clone(&note.label));
-                node.site = note.poll.clone();
+                let mut node = note.node(variant);
                 let way = Way {
                     awaited: false,
                     ..place.way
@@ -324,9 +318,7 @@ impl<'a> Walker<'a> {
         if node.children.is_empty()
             && let Some(leaf) = self.note(awaitee.of)
         {
-            let mut child = Node::new(Standing::Future(None), Arc::clone(&leaf.label));
-            child.site = leaf.poll.clone();
-            node.children.push(child);
+            node.children.push(leaf.node(None));
         }
         if first {
             self.mark(&mut node.children);

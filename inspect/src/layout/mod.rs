@@ -176,7 +176,7 @@ pub(crate) fn layout(catalog: &mut Catalog, key: TypeKey) -> Option<Layout> {
     let ends = end.and_then(|end| end.site.clone());
     let mut doubled = doubled(&captured, &layouts);
     if !doubled.is_empty() {
-        let rebound = rebound(catalog, &coroutine, first.site.as_ref(), ends.as_ref());
+        let rebound = rebound(catalog, key, first.site.as_ref(), ends.as_ref());
         for one in &mut doubled {
             one.certain = rebound.contains(&one.name);
         }
@@ -279,15 +279,18 @@ fn doubled(captured: &[Held], states: &[StateLayout]) -> Vec<Doubled> {
 /// by moving each argument into a variable that is called the same, and stands on the same line.
 fn rebound(
     catalog: &mut Catalog,
-    of: &Type,
+    key: TypeKey,
     head: Option<&Site>,
     end: Option<&Site>,
 ) -> BTreeSet<Arc<str>> {
+    let Some(of) = catalog.get(key) else {
+        return BTreeSet::new();
+    };
     // On a single line nothing can be told apart.
     if !of.short_name().starts_with("{async_fn_env#") || head == end {
         return BTreeSet::new();
     }
-    let variables = variables(catalog, &of.name);
+    let variables = variables(catalog, key);
     let twice = |name: &Arc<str>| {
         let mut same = variables.iter().filter(|variable| variable.name == *name);
         let (one, two) = (same.next(), same.next());
