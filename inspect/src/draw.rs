@@ -139,7 +139,7 @@ impl Part<'_> {
     fn is_inner(&self) -> bool {
         let node = self.group[0];
         let glue = self.awaited && node.name.starts_with("core::future::poll_fn::PollFn<");
-        let passed = node.limit.is_none() && !node.children.is_empty();
+        let passed = node.limit.is_none() && node.leaf.is_none() && !node.children.is_empty();
         self.times == 1 && passed && (glue || is_own(node))
     }
 }
@@ -335,6 +335,23 @@ mod tests {
         );
         let text = Tree { root: timeout }.to_string();
         assert_eq!(text.lines().count(), 4, "{text}");
+    }
+
+    #[test]
+    fn what_waits_by_itself_is_not_left_out() {
+        let handle = |task| {
+            let mut node = node("camshaft_executor::join::JoinHandle<()>", Vec::new());
+            node.leaf = Some(Box::new(Leaf::named(Cause::Task, task)));
+            node
+        };
+        let mut set = node(
+            "camshaft_executor::join_set::JoinSet<()>",
+            vec![handle("a"), handle("b")],
+        );
+        set.leaf = Some(Box::new(Leaf::named(Cause::Task, "the first of 2 tasks")));
+        let next = node("camshaft_executor::join_set::JoinNext", vec![set]);
+        let text = Tree { root: next }.to_string();
+        assert!(text.contains(": the first of 2 tasks\n"), "{text}");
     }
 
     #[test]
