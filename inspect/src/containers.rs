@@ -65,6 +65,8 @@ pub(crate) enum Nature {
     },
     /// A map: known to hold something that is not looked into.
     Map,
+    /// A union, such as `MaybeUninit`: whether anything is in it, and what, nothing tells.
+    Union,
 }
 
 impl Nature {
@@ -72,7 +74,12 @@ impl Nature {
     pub(crate) fn is_pointer(&self) -> bool {
         !matches!(
             self,
-            Self::Opaque | Self::Members | Self::Coroutine(_) | Self::Enum | Self::Array(..)
+            Self::Opaque
+                | Self::Members
+                | Self::Coroutine(_)
+                | Self::Enum
+                | Self::Array(..)
+                | Self::Union
         )
     }
 }
@@ -141,7 +148,9 @@ impl Note {
     /// The types that it holds, or leads to.
     pub(crate) fn leads_to(&self) -> Vec<TypeKey> {
         match (&self.nature, &self.of.shape) {
-            (Nature::Members, _) => self.of.members().iter().map(|member| member.of).collect(),
+            (Nature::Members | Nature::Union, _) => {
+                self.of.members().iter().map(|member| member.of).collect()
+            }
             (Nature::Enum, Shape::Enum(variants)) => {
                 variants.list.iter().map(|variant| variant.of).collect()
             }
@@ -165,6 +174,7 @@ fn nature(catalog: &mut Catalog, key: TypeKey, of: &Type) -> Option<Nature> {
     Some(match &of.shape {
         Shape::Coroutine(_) => Nature::Coroutine(catalog.states(key)?),
         Shape::Enum(_) => Nature::Enum,
+        Shape::Union(_) => Nature::Union,
         Shape::Array(element, count) => Nature::Array(*element, *count),
         Shape::Pointer(Pointer::Box | Pointer::Mut, target) => Nature::Owned(*target),
         Shape::Pointer(Pointer::Shared, target) => Nature::Shared(*target),

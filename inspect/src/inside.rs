@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::containers::{Nature, Note, first_pointer};
+use crate::liveness::keeps;
 use crate::load::little;
 use crate::tree::Node;
 use crate::types::{Member, Shape, TypeKey};
@@ -27,6 +28,16 @@ impl Walker<'_> {
                     ..place.way
                 };
                 self.members(note.of.members(), Place { way, ..place }, out);
+                if keeps(note) {
+                    for node in &mut out[before..] {
+                        node.held = !node.sure;
+                    }
+                }
+                Some(())
+            }
+            Nature::Union => {
+                let label = Arc::clone(&note.label);
+                out.push(Node::limit(label, "unions are not looked into"));
                 Some(())
             }
             Nature::Enum => self.enumeration(note, place, out),

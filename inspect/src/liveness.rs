@@ -2,11 +2,13 @@
 //!
 //! A coroutine polls what it awaits, and nothing else. What a future that was written by hand does with what it holds, no debug
 //! information tells: it may poll it, keep it for later, or have done with it. So what it holds is said to be held, except for the
-//! few that are known by name to poll all of it.
+//! few that are known by name to poll all of it. What a closure has captured is for the closure: `map` and `then` call theirs when
+//! there is nothing left to poll. So that is held whatever holds the closure, unless polling is all that the closure does.
 
 use crate::catalog::Catalog;
 use crate::containers::Note;
 use crate::load::little;
+use crate::tree::Node;
 use crate::types::{Shape, Type};
 use crate::walk::{Place, Walker, number};
 
@@ -56,15 +58,28 @@ pub(crate) fn is_maybe_done(name: &str) -> bool {
     paths.iter().any(|path| name.starts_with(path))
 }
 
+/// Whether what a closure has captured is only held.
+pub(crate) fn keeps(note: &Note) -> bool {
+    note.is_closure() && !OWN.iter().any(|own| note.of.name.starts_with(own))
+}
+
 impl Walker<'_> {
-    /// Whether a future polls all that it holds.
-    pub(crate) fn polls_all(&mut self, note: &Note, place: Place<'_>) -> bool {
-        let name = &*note.of.name;
+    /// Says of what a future holds whether that is only held.
+    pub(crate) fn hold(&mut self, note: &Note, place: Place<'_>, inside: &mut [Node]) {
         let begins = |name: &str, paths: &[&str]| paths.iter().any(|path| name.starts_with(path));
-        if let Some(closure) = POLL_FN.iter().find_map(|path| name.strip_prefix(path)) {
-            return begins(closure, &OWN) || self.selects_all(&note.of, place).unwrap_or(false);
+        let mut closures = POLL_FN.iter();
+        let name = &*note.of.name;
+        let held = match closures.find_map(|path| name.strip_prefix(path)) {
+            Some(closure) => {
+                !begins(closure, &OWN) && self.selects_all(&note.of, place) != Some(true)
+            }
+            // What closures in it have captured is said to be held.
+            None if begins(name, &OWN) || begins(name, &POLL_ALL) => return,
+            None => true,
+        };
+        for node in inside {
+            node.held = held && !node.sure;
         }
-        begins(name, &OWN) || begins(name, &POLL_ALL)
     }
 
     /// Whether this is what `tokio::select!` makes of its branches, and none of them is disabled: its closure has captured a mask of

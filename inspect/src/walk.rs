@@ -241,10 +241,7 @@ impl<'a> Walker<'a> {
                 if first {
                     self.mark(&mut node.children);
                 }
-                if !self.polls_all(&note, place) {
-                    let children = node.children.iter_mut();
-                    children.for_each(|child| child.held = !child.sure);
-                }
+                self.hold(&note, place, &mut node.children);
                 node.leaf = match known {
                     None if node.children.is_empty() => self.leaf(&note, place),
                     known => known,

@@ -68,6 +68,33 @@ zoo!(
     leaf().map(|number| number + 1),
     "Map(Map::Incomplete(leaf@leaf(Pending)))"
 );
+/// A closure that has captured a future, of which it will not be asked to do anything before another has ended.
+fn keeps() -> impl FnOnce(u64) -> future::Ready<u64> {
+    let kept = other(1);
+    move |number| {
+        drop(kept);
+        future::ready(number)
+    }
+}
+
+zoo!(
+    map_with_a_future_in_its_closure,
+    leaf().map(keeps()),
+    "Map(Map::Incomplete(leaf@leaf(Pending), ~other!new))"
+);
+zoo!(
+    then_with_a_future_in_its_closure,
+    leaf().then(keeps()),
+    "Then(Flatten::First(Map(Map::Incomplete(leaf@leaf(Pending), ~other!new))))"
+);
+zoo!(
+    poll_fn_with_a_future_in_its_closure,
+    future::poll_fn({
+        let mut kept = Box::pin(other(1));
+        move |context| kept.as_mut().poll(context)
+    }),
+    "PollFn(~other@other(leaf@leaf(Pending)))"
+);
 zoo!(
     then_before,
     leaf().then(other),

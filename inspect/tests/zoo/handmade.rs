@@ -3,6 +3,7 @@
 use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};
+use std::mem::MaybeUninit;
 use std::num::NonZeroU8;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -319,4 +320,27 @@ zoo!(
     what_is_made_a_future,
     async { Converts.await }, // @converts
     "{async block}@converts(leaf@leaf(Pending))"
+);
+
+struct Unsure<F>(MaybeUninit<Pin<Box<F>>>);
+
+impl<F: Future> Future for Unsure<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: whoever makes one has put a future into it.
+        let future = unsafe { self.0.assume_init_mut() };
+        future.as_mut().poll(context)
+    }
+}
+
+zoo!(
+    a_union,
+    Unsure(MaybeUninit::new(Box::pin(leaf()))),
+    "Unsure(~MaybeUninit?)"
+);
+zoo!(
+    a_union_of_no_futures,
+    async { (Waits(1).await, MaybeUninit::<u8>::uninit()) }, // @no_futures
+    "{async block}@no_futures(Waits)"
 );
