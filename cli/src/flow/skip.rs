@@ -57,6 +57,26 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
+    /// A pattern with its type, which may have brackets of any kind, to behind what ends it. Nothing if there is no such end:
+    /// a declaration without a value.
+    pub(super) fn skip_pattern(&mut self, end: fn(Token<'a>) -> bool) {
+        let begin = self.at;
+        let mut before = None;
+        while let Some(token) = self.peek() {
+            // The sign of a range, `..=`, ends nothing.
+            if end(token) && before != Some(Token::Sign('.')) {
+                self.at += 1;
+                return;
+            }
+            if matches!(token, Token::Sign(';' | '}' | ')' | ']')) {
+                break;
+            }
+            self.skip_one();
+            before = Some(token);
+        }
+        self.at = begin;
+    }
+
     /// A closure, from its first bar to the end of its body: what it does is its own.
     pub(super) fn skip_closure(&mut self) {
         if self.peek() == Some(Token::Or) {

@@ -238,6 +238,58 @@ fn loops() {
 }
 
 #[test]
+fn patterns_may_have_braces_and_bars() {
+    allow(&[
+        (
+            "while let Frame::Data { buf } = next().await { a(buf).await; } b().await",
+            "s0 01 02 10 2e",
+        ),
+        (
+            "if let P { x } = get().await { a().await; } b().await",
+            "s0 01 02 12 2e",
+        ),
+        (
+            "if !x { a().await } else if let Q { y } = z { b().await } d().await",
+            "s0 s1 s2 02 12 2e",
+        ),
+        (
+            "for P { x } in list().await { a(x).await; } b().await",
+            "s0 01 02 11 12 2e",
+        ),
+        (
+            "if x && let P { y } | Q { y } = a().await && let R { .. } = b(y).await { c().await }",
+            "s0 se 01 0e 12 1e 2e",
+        ),
+        (
+            "let P { x } = a().await else { return };\n b(x).await",
+            "s0 01 0e 1e",
+        ),
+        (
+            "loop { if let M { k } = a().await { break } }\n b().await",
+            "s0 00 01 1e",
+        ),
+        ("if let x = { a().await } { b().await }", "s0 01 0e 1e"),
+        ("for x in { a().await } { b().await }", "s0 01 0e 11 1e"),
+        (
+            "if let 1..=3 | [7, ..] = a().await { b().await }",
+            "s0 01 0e 1e",
+        ),
+        (
+            "let | P { x } = y; let z: Vec<u8>= a(x).await; let w; b().await",
+            "s0 01 1e",
+        ),
+        (
+            "let x: B<dyn I<Item = u8>> = if y { a().await } else { b().await };",
+            "s0 s1 0e 1e",
+        ),
+        (
+            "match x { P { y } if let Q { z } = a(y).await => b(z).await, _ => {} }",
+            "s0 se 01 0e 1e",
+        ),
+    ]);
+}
+
+#[test]
 fn labels() {
     allow(&[
         (

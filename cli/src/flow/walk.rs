@@ -215,6 +215,14 @@ impl<'a, 't> Walk<'a, 't> {
         self.suspend(self.at, &mut last);
         self.at += 1;
         match word {
+            "let" => {
+                self.skip_pattern(|token| token == Token::Sign('='));
+                match self.sign() {
+                    // In a head, the next bracket that begins a block is the body's.
+                    Some('{') => self.block(last),
+                    _ => last,
+                }
+            }
             "loop" | "while" => self.repeat(word, None, last),
             "for" if self.sign() != Some('<') => self.repeat(word, None, last),
             "if" => self.branch(last),
@@ -290,7 +298,10 @@ impl<'a, 't> Walk<'a, 't> {
     fn repeat(&mut self, word: &str, label: Option<&'a str>, last: Last) -> Last {
         // What a `for` loop runs over is evaluated once, the condition of a `while` loop each time.
         let mut before = match word {
-            "for" => self.head(last).either(),
+            "for" => {
+                self.skip_pattern(|token| token == Token::Word("in"));
+                self.head(last).either()
+            }
             _ => last,
         };
         let begin = self.at;
