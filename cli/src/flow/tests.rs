@@ -238,6 +238,49 @@ fn loops() {
 }
 
 #[test]
+fn loops_in_loops() {
+    allow(&[
+        (
+            "while x { while y { a().await } b().await }",
+            "s0 s1 se 00 01 10 11 1e",
+        ),
+        (
+            "while x { if y { continue } while z { while w { a().await } b().await?; } c().await }",
+            "s0 s1 s2 se 00 01 10 11 12 1e 20 21 22 2e",
+        ),
+        (
+            "loop { if x { break } loop { a().await; if y { break } } }",
+            "s0 se 00 0e",
+        ),
+        // What is dead is in no way.
+        (
+            "'o: loop { if x { continue } loop { a().await; break 'o }; for y in z { b()?; } }",
+            "s0 0e",
+        ),
+    ]);
+    // The time to walk them must not grow with the power of their number.
+    for (begin, end, wanted) in [
+        ("loop { ", " }", "s0 00"),
+        ("while x { ", " }", "s0 se 00 0e"),
+        ("loop { ", "; break }", "s0 0e"),
+        ("loop { break; loop { ", " } }", ""),
+    ] {
+        let text = [&*begin.repeat(30), "a().await", &end.repeat(30)].concat();
+        allow(&[(&text, wanted)]);
+    }
+    let count = 30;
+    let text = [
+        "for x in y { ".repeat(count),
+        "a().await; }\n".repeat(count),
+    ]
+    .concat();
+    let said = ways(&text).expect("it is understood");
+    // Behind the start is any or the end; behind each await it and all that are further inside, and the next one outside.
+    let wanted = (count + 1) + count * (count + 1) / 2 + count;
+    assert_eq!(said.split(' ').count(), wanted, "{said}");
+}
+
+#[test]
 fn patterns_may_have_braces_and_bars() {
     allow(&[
         (

@@ -1,6 +1,6 @@
 //! The walk over the tokens of a body: what may have been the last state, at each of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::macros::{self, Macro};
 use super::{Edge, Flow, Node, Tokens, is_macro};
@@ -44,6 +44,8 @@ pub(super) struct Walk<'a, 't> {
     /// Whether something was met that this does not understand.
     lost: bool,
     depth: usize,
+    /// What the rounds of each loop that was walked leave, by where it begins.
+    rounds: BTreeMap<usize, Last>,
 }
 
 impl<'a, 't> Walk<'a, 't> {
@@ -79,6 +81,7 @@ impl<'a, 't> Walk<'a, 't> {
             macros: BTreeSet::new(),
             lost: false,
             depth: 0,
+            rounds: BTreeMap::new(),
         }
     }
 
@@ -306,9 +309,13 @@ impl<'a, 't> Walk<'a, 't> {
         };
         let begin = self.at;
         let mut after = Last::new();
-        // What holds after one round holds after any number of them, so the second says everything.
-        for _ in 0..2 {
+        // Of a loop in a loop it is known what a round leaves when it comes again. Without that, the time would double with
+        // each loop around.
+        before.extend(self.rounds.get(&begin).into_iter().flatten());
+        // What holds after one round holds after any number of them, so the second adds nothing.
+        loop {
             self.at = begin;
+            let known = before.len();
             let entered = match word {
                 "while" => {
                     let condition = self.head(before.clone());
@@ -317,9 +324,14 @@ impl<'a, 't> Walk<'a, 't> {
                 }
                 _ => before.clone(),
             };
-            let (round, frame) = self.framed(label, true, entered);
-            after.extend(&frame.breaks);
-            before.extend(round.iter().chain(&frame.continues));
+            let (mut round, frame) = self.framed(label, true, entered);
+            round.extend(frame.continues);
+            after.extend(frame.breaks);
+            before.extend(&round);
+            self.rounds.entry(begin).or_default().extend(round);
+            if before.len() == known {
+                break;
+            }
         }
         if word == "for" {
             after.extend(&before);
