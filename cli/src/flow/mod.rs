@@ -15,8 +15,6 @@
 //! others are named. If the awaits of the text are not those of the program (the
 //! file has changed, a macro hides them, the syntax is beyond this), there is no answer instead of a guess.
 
-mod macros;
-mod skip;
 mod walk;
 
 use std::collections::BTreeSet;

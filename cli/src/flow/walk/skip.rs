@@ -1,6 +1,6 @@
 //! What a walk passes over: patterns, types, and the bodies of others.
 
-use super::walk::Walk;
+use super::Walk;
 use crate::tokens::Token;
 
 impl<'a> Walk<'a, '_> {

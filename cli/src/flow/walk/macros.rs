@@ -1,6 +1,6 @@
 //! What is known of macros: whether what they are given is evaluated once, and whether they end the function.
 
-use super::Tokens;
+use crate::flow::Tokens;
 use crate::tokens::Token;
 
 /// What a macro does.

@@ -1,8 +1,13 @@
 //! The walk over the tokens of a body: what may have been the last state, at each of them.
 
+mod branches;
+mod loops;
+mod macros;
+mod skip;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::macros::{self, Macro};
+use self::loops::Frame;
 use super::{Edge, Flow, Node, Tokens, is_macro};
 use crate::tokens::Token;
 
@@ -21,20 +26,11 @@ impl Condition {
     }
 }
 
-/// A loop, or a block with a label, that can be left from inside.
-struct Frame<'a> {
-    label: Option<&'a str>,
-    /// Whether a `break` without a label may mean it.
-    is_loop: bool,
-    breaks: Last,
-    continues: Last,
-}
-
 pub(super) struct Walk<'a, 't> {
-    pub(super) tokens: &'t Tokens<'a>,
+    tokens: &'t Tokens<'a>,
     /// The token of each await.
     points: Vec<usize>,
-    pub(super) at: usize,
+    at: usize,
     /// The words that were met.
     words: BTreeSet<usize>,
     edges: BTreeSet<Edge>,
@@ -94,18 +90,18 @@ impl<'a, 't> Walk<'a, 't> {
         self.ends(&last);
     }
 
-    pub(super) fn peek(&self) -> Option<Token<'a>> {
+    fn peek(&self) -> Option<Token<'a>> {
         self.tokens.get(self.at).map(|token| token.0)
     }
 
-    pub(super) fn sign(&self) -> Option<char> {
+    fn sign(&self) -> Option<char> {
         match self.peek()? {
             Token::Sign(sign) => Some(sign),
             _ => None,
         }
     }
 
-    pub(super) fn word(&self) -> Option<&'a str> {
+    fn word(&self) -> Option<&'a str> {
         match self.peek()? {
             Token::Word(word) => Some(word),
             _ => None,
@@ -261,201 +257,6 @@ impl<'a, 't> Walk<'a, 't> {
                 last
             }
             _ => last,
-        }
-    }
-
-    /// A label before a loop or a block.
-    fn labelled(&mut self, label: &'a str, last: Last) -> Last {
-        self.at += 1;
-        if self.sign() != Some(':') {
-            return last; // a lifetime
-        }
-        self.at += 1;
-        match self.word() {
-            Some(word @ ("loop" | "while" | "for")) => {
-                self.at += 1;
-                self.repeat(word, Some(label), last)
-            }
-            None if self.sign() == Some('{') => {
-                let (mut left, frame) = self.framed(Some(label), false, last);
-                left.extend(frame.breaks);
-                left
-            }
-            _ => last, // a bound
-        }
-    }
-
-    /// A block that can be left from inside.
-    fn framed(&mut self, label: Option<&'a str>, is_loop: bool, last: Last) -> (Last, Frame<'a>) {
-        let frame = |label| Frame {
-            label,
-            is_loop,
-            breaks: Last::new(),
-            continues: Last::new(),
-        };
-        self.frames.push(frame(label));
-        let left = self.block(last);
-        (left, self.frames.pop().unwrap_or_else(|| frame(None)))
-    }
-
-    fn repeat(&mut self, word: &str, label: Option<&'a str>, last: Last) -> Last {
-        // What a `for` loop runs over is evaluated once, the condition of a `while` loop each time.
-        let mut before = match word {
-            "for" => {
-                self.skip_pattern(|token| token == Token::Word("in"));
-                self.head(last).either()
-            }
-            _ => last,
-        };
-        let begin = self.at;
-        let mut after = Last::new();
-        // Of a loop in a loop it is known what a round leaves when it comes again. Without that, the time would double with
-        // each loop around.
-        before.extend(self.rounds.get(&begin).into_iter().flatten());
-        // What holds after one round holds after any number of them, so the second adds nothing.
-        loop {
-            self.at = begin;
-            let known = before.len();
-            let entered = match word {
-                "while" => {
-                    let condition = self.head(before.clone());
-                    after.extend(condition.no);
-                    condition.yes
-                }
-                _ => before.clone(),
-            };
-            let (mut round, frame) = self.framed(label, true, entered);
-            round.extend(frame.continues);
-            after.extend(frame.breaks);
-            before.extend(&round);
-            self.rounds.entry(begin).or_default().extend(round);
-            if before.len() == known {
-                break;
-            }
-        }
-        if word == "for" {
-            after.extend(&before);
-        }
-        after
-    }
-
-    fn branch(&mut self, last: Last) -> Last {
-        let condition = self.head(last);
-        let mut after = self.block(condition.yes);
-        if self.word() != Some("else") {
-            after.extend(condition.no);
-            return after;
-        }
-        self.at += 1;
-        let other = match self.word() {
-            Some("if") => {
-                self.at += 1;
-                self.branch(condition.no)
-            }
-            _ => self.block(condition.no),
-        };
-        after.extend(other);
-        after
-    }
-
-    /// The arms between brackets: after each, what any of them leaves.
-    fn arms(&mut self, mut last: Last) -> Last {
-        self.at += 1;
-        let mut after = Last::new();
-        loop {
-            let mut entered = last.clone();
-            loop {
-                match self.peek() {
-                    None | Some(Token::Arrow | Token::Sign('}' | ')' | ']')) => break,
-                    Some(Token::Word("if")) => {
-                        self.at += 1;
-                        let guard = self.run(last.clone(), |token| token == Token::Arrow);
-                        // The arms that follow are tried if it does not hold.
-                        last.extend(guard.no);
-                        entered = guard.yes;
-                    }
-                    _ => self.skip_one(), // a pattern
-                }
-            }
-            if self.lost || self.peek() != Some(Token::Arrow) {
-                break;
-            }
-            self.at += 1;
-            after.extend(self.arm(entered));
-        }
-        self.at += 1;
-        after
-    }
-
-    fn arm(&mut self, last: Last) -> Last {
-        let left = match (self.peek(), self.sign()) {
-            (_, Some('{')) => self.block(last),
-            (
-                Some(Token::Word(word @ ("if" | "match" | "loop" | "while" | "for" | "unsafe"))),
-                _,
-            ) => self.keyword(word, last),
-            _ => return self.expression(last),
-        };
-        // What follows a block, such as `.await` of it, belongs to the arm.
-        match self.sign() {
-            Some('.' | '?') => self.expression(left),
-            _ => left,
-        }
-    }
-
-    fn jump(&mut self, out: bool, last: Last) -> Last {
-        let label = self.label();
-        if label.is_some() {
-            self.at += 1;
-        }
-        let last = self.expression(last);
-        let meant = |frame: &&mut Frame<'_>| match label {
-            Some(_) => frame.label == label,
-            None => frame.is_loop,
-        };
-        match self.frames.iter_mut().rev().find(meant) {
-            Some(frame) if out => frame.breaks.extend(last),
-            Some(frame) => frame.continues.extend(last),
-            None => self.lost = true,
-        }
-        Last::new()
-    }
-
-    fn invocation(&mut self, name: &'a str, mut last: Last) -> Last {
-        let point = self.at;
-        self.at += 2;
-        let begin = self.at;
-        // Alternatives, as `select!` has, or one expression behind the other.
-        self.at += 1;
-        let mut arms = false;
-        while !matches!(self.peek(), None | Some(Token::Sign('}' | ')' | ']'))) {
-            arms |= self.peek() == Some(Token::Arrow);
-            self.skip_one();
-        }
-        let inside = begin..self.at.min(self.tokens.len());
-        self.at = begin;
-        let kind = macros::kind(name);
-        let matters = self.is_point(point) || macros::matters(&self.tokens[inside]);
-        if kind == Macro::Unknown && matters {
-            self.macros.insert(name);
-        }
-        if arms {
-            self.suspend(point, &mut last);
-            return self.arms(last);
-        }
-        last = self.block(last);
-        self.suspend(point, &mut last);
-        match kind {
-            Macro::Panics => Last::new(),
-            Macro::Returns => {
-                self.ends(&last);
-                Last::new()
-            }
-            Macro::MayReturn => {
-                self.ends(&last);
-                last
-            }
-            Macro::Evaluates | Macro::Unknown => last,
         }
     }
 }
