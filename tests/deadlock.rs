@@ -12,6 +12,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -83,9 +84,9 @@ fn circle() {
 }
 
 /// Asks for the page of a runtime: a task of its own answers.
-fn look_at(page: SocketAddr) {
+fn look_at(page: SocketAddr, path: &str) {
     let mut stream = std::net::TcpStream::connect(page).expect("it listens");
-    let ask = format!("GET / HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n");
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n");
     stream.write_all(ask.as_bytes()).expect("it is there");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("it answers");
@@ -108,7 +109,7 @@ fn stand_still(builder: Builder) -> (String, usize) {
             assert!(said.read_line(&mut text).expect("the pipe is open") > 0);
         }
         // It is not told again, and what the runtime does for itself is no progress.
-        page.into_iter().for_each(look_at);
+        page.into_iter().for_each(|page| look_at(page, "/"));
         thread::sleep(LONG);
         keys.wake(true);
         said.read_to_string(&mut text).expect("the pipe is open");
@@ -151,6 +152,47 @@ fn tasks_that_wait_for_each_other_are_named_once() {
                 assert_eq!(numbers.len(), 3, "{text}");
             }
             assert!(text.contains("the root future"), "{text}");
+        }
+    });
+}
+
+#[test]
+fn those_who_look_without_end_do_not_keep_it_from_being_told() {
+    const NAME: &str = "those_who_look_without_end_do_not_keep_it_from_being_told";
+    isolated(NAME, || {
+        for backend in [Backend::Auto, Backend::Epoll] {
+            let said = captured();
+            let gate = Gate::default();
+            let builder = Builder::new().backend(backend).dump_on_deadlock(true);
+            let runtime = builder.page(([127, 0, 0, 1], 0).into()).build();
+            let runtime = runtime.expect("a runtime can be built");
+            let (keys, page) = (gate.clone(), runtime.page().expect("it was asked for"));
+            let is_told = Arc::new(AtomicBool::new(false));
+            let told = Arc::clone(&is_told);
+            let reader = thread::spawn(move || {
+                let lines = BufReader::new(File::from(said)).lines();
+                let mut lines = lines.map(|line| line.expect("the pipe is open"));
+                told.store(
+                    lines.any(|line| line.contains(" stands still: ")),
+                    Ordering::Release,
+                );
+                lines.for_each(drop);
+            });
+            let seen = Arc::clone(&is_told);
+            let looker = thread::spawn(move || {
+                let begun = Instant::now();
+                while !seen.load(Ordering::Acquire) && begun.elapsed() < 40 * LONG {
+                    look_at(page, "/folded.json");
+                    thread::sleep(LONG / 75);
+                }
+                keys.wake(true);
+            });
+            runtime.block_on(passes(gate));
+            drop(runtime);
+            close_stderr();
+            looker.join().expect("it does not panic");
+            reader.join().expect("it does not panic");
+            assert!(is_told.load(Ordering::Acquire), "{backend:?}");
         }
     });
 }

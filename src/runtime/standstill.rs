@@ -17,6 +17,9 @@ use crate::inspect;
 /// How long other threads have to wake somebody before a standstill is told.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// When to look again if something has come, and it is not known yet to whom.
+const SOON: Duration = Duration::from_millis(1);
+
 /// Looks for standstills.
 pub(crate) struct Standstill {
     /// Whose they are.
@@ -47,8 +50,7 @@ impl Standstill {
     ) -> Option<Duration> {
         let turns = idle.turns();
         // In this order: a closure or a job is counted until its wake can be seen.
-        let works = is_timed || idle.blocking_in_flight() > 0 || !driver.is_still();
-        if works || idle.has_remote() {
+        if is_timed || idle.blocking_in_flight() > 0 || !driver.is_still() {
             self.began.set(None);
             return None;
         }
@@ -66,6 +68,10 @@ impl Standstill {
         let left = GRACE.saturating_sub(now.duration_since(began));
         if !left.is_zero() {
             return Some(left);
+        }
+        // If what has come is the program's, a turn follows; if it is for those who look at the runtime, it is no progress.
+        if idle.has_remote() || driver.has_news() {
+            return Some(SOON);
         }
         self.told.set(Some(turns));
         // What a look does wrong must not end a program that only waits.

@@ -350,18 +350,20 @@ impl Driver {
     }
 
     /// Whether nothing is under way here that could wake a task of the program: no operation in flight but those of the
-    /// [background](Self::in_background), no job on another thread, nothing to be reaped or delivered.
+    /// [background](Self::in_background), and no job on another thread. Whose that is what [has come](Self::has_news), is not
+    /// known until it is delivered.
     ///
     /// Operations that were submitted before [`watch_work`](Self::watch_work) are all taken for those of the program.
     pub fn is_still(&self) -> bool {
         let inner = &*self.inner;
         let works = inner.works.borrow();
         let background = works.as_ref().map_or(0, Works::in_background);
-        self.in_flight() <= background
-            && !inner.has_jobs()
-            && !self.is_ready()
-            && !self.has_reaped()
-            && inner.waiters.borrow().is_empty()
+        self.in_flight() <= background && !inner.has_jobs() && inner.waiters.borrow().is_empty()
+    }
+
+    /// Whether there is something to be reaped or delivered.
+    pub fn has_news(&self) -> bool {
+        self.is_ready() || self.has_reaped()
     }
 
     /// Whether something is under way that ends without the help of anybody else: a job on another thread, whose waiter has
