@@ -172,9 +172,10 @@ impl Builder {
     ///
     /// Only processes of the same user, and of root, get answers. The socket is in `$XDG_RUNTIME_DIR/camshaft`, or in
     /// `/tmp/camshaft-UID` if there is no such variable, and goes with the runtime. Tasks are looked at as by
-    /// [`inspect::dump`](crate::inspect::dump), by a task of the runtime that is not shown or counted among the program's, and
-    /// keeps nothing from ending. Those who ask often get the same answer for a while: looking takes a tenth of the thread's time
-    /// at most, or half a second's pause after each. [`camshaft_inspect::attach`] says what is spoken.
+    /// [`inspect::dump`](crate::inspect::dump), by a task of the runtime that is not shown among the program's and keeps nothing from
+    /// ending; [`Metrics`](crate::runtime::Metrics) says what it adds there. Those who ask often get the same answer for a while:
+    /// looking takes a tenth of the thread's time at most, or half a second's pause after each. [`camshaft_inspect::attach`] says
+    /// what is spoken.
     #[cfg(feature = "inspect")]
     pub fn attach(mut self, attach: bool) -> Self {
         self.attach = attach;
@@ -184,9 +185,9 @@ impl Builder {
     /// Serves a page that shows what the runtime does, such as at `http://127.0.0.1:7000/`; port 0 takes one that is free, which
     /// [`Runtime::page`] tells.
     ///
-    /// The address must be of the loopback interface, and other users of this machine than root are sent away, if the kernel tells
-    /// whose a connection is (`sock_diag(7)`, which some sandboxes forbid); where that is not enough, take [`attach`](Self::attach).
-    /// Pages of others can't read it, whatever their names resolve to.
+    /// The address must be of the loopback interface, and other users of this machine than root are sent away, as is whoever the
+    /// kernel does not know. Some sandboxes forbid to ask it (`sock_diag(7)`), and there everybody is answered; where that must not
+    /// be, take [`attach`](Self::attach). Pages of others can't read it, whatever their names resolve to.
     #[cfg(feature = "inspect")]
     pub fn page(mut self, address: std::net::SocketAddr) -> Self {
         self.page = Some(address);

@@ -1,10 +1,12 @@
 //! What is answered, and how often it is made anew.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use camshaft_inspect::attach::Question;
+use camshaft_inspect::attach::{PROTOCOL, Question};
 use camshaft_inspect::json::Json;
 
 use super::look::{Look, Who};
@@ -20,23 +22,41 @@ const LONGEST_REST: Duration = Duration::from_millis(500);
 pub(crate) struct Desk {
     who: Who,
     gauges: Rc<Gauges>,
-    looked: RefCell<Option<Made>>,
-    folded: RefCell<Option<Made>>,
-    dwell: RefCell<Option<Made>>,
+    shelf: Shelf,
+    dwell: RefCell<Option<Dwell>>,
 }
 
-/// What was made last.
+/// What answers are taken from.
+#[derive(Default)]
+struct Shelf {
+    made: RefCell<Option<Made>>,
+    rest: Rest,
+}
+
+/// What was made last: the fields of a JSON object.
+#[derive(Clone)]
 struct Made {
-    text: Rc<str>,
+    /// What every question is answered with, …
+    folded: Rc<str>,
+    /// …and what comes behind it in the answer to [`Question::Look`], with the end of the object, if one was asked.
+    dump: Option<Rc<str>>,
     at: Instant,
-    /// How long it took.
-    took: Duration,
 }
 
-/// A text in two parts, the second of which may be shared by many.
+/// Where tasks spend their time, as it was made last; empty if that is not recorded.
+struct Dwell {
+    text: Rc<str>,
+    until: Instant,
+}
+
+/// Until when the thread is left alone, whatever is asked.
+#[derive(Default)]
+struct Rest(Cell<Option<Instant>>);
+
+/// A text in parts, of which all but the first may be shared by many.
 pub(super) struct Answer {
     first: String,
-    rest: Rc<str>,
+    shared: [Rc<str>; 2],
 }
 
 impl Desk {
@@ -45,71 +65,102 @@ impl Desk {
         Self {
             who: Who::here(name),
             gauges,
-            looked: RefCell::default(),
-            folded: RefCell::default(),
+            shelf: Shelf::default(),
             dwell: RefCell::default(),
         }
     }
 
     /// Answers a question. Blocks the thread while it looks.
     pub(super) fn answer(&self, question: Question) -> Answer {
-        let place = match question {
-            Question::Look => &self.looked,
-            _ => &self.folded,
+        let made = self.shelf.get(question, || self.look(question));
+        let end = match (question, made.dump) {
+            (Question::Look, Some(dump)) => dump,
+            _ => "}".into(),
         };
-        let (text, at) = Made::get(place, LONGEST_REST, || self.look(question));
         Answer {
-            first: format!("{{\"age_ns\":{},", at.elapsed().as_nanos()),
-            rest: text,
+            first: format!("{{\"age_ns\":{},", made.at.elapsed().as_nanos()),
+            shared: [made.folded, end],
         }
     }
 
-    /// The answer without its first brace.
-    fn look(&self, question: Question) -> String {
+    fn look(&self, question: Question) -> Made {
+        let at = Instant::now();
         let tasks = camshaft_executor::look::stats().unwrap_or_default();
         let gauges = (self.gauges.backend().to_string(), self.gauges.read(tasks));
         let dwell = self.dwell();
-        let look = Look::new(&self.who, gauges, dwell.as_deref(), question);
-        Json::of(&look).split_off(1)
+        let look = Look::new(&self.who, gauges, dwell.as_deref());
+        let folded = Json::of(&look);
+        let dump = || format!(",\"dump\":{}}}", Json::of(look.dump()));
+        Made {
+            folded: folded[1..folded.len() - 1].into(),
+            dump: (question == Question::Look).then(|| dump().into()),
+            at,
+        }
     }
 
     /// Where tasks spend their time, if that is recorded.
     fn dwell(&self) -> Option<Rc<str>> {
-        let make = || {
-            record::recording().map_or_else(String::new, |recording| Json::of(&recording.dwell()))
-        };
-        let (text, _) = Made::get(&self.dwell, Duration::MAX, make);
+        let now = Instant::now();
+        let known = self.dwell.take().filter(|dwell| now < dwell.until);
+        let dwell = known.unwrap_or_else(|| {
+            let text = record::recording().map(|recording| Json::of(&recording.dwell()));
+            Dwell {
+                text: text.unwrap_or_default().into(),
+                until: now + now.elapsed().saturating_mul(1 + REST),
+            }
+        });
+        let text = Rc::clone(&dwell.text);
+        self.dwell.replace(Some(dwell));
         (!text.is_empty()).then_some(text)
     }
 }
 
+impl Shelf {
+    /// What is there, as long as the thread is to be left alone and that answers the question; else what a look makes.
+    fn get(&self, question: Question, look: impl FnOnce() -> Made) -> Made {
+        let begun = Instant::now();
+        let known = self.made.borrow().clone();
+        let known = known.filter(|made| made.answers(question) && !self.rest.is_over(begun));
+        known.unwrap_or_else(|| {
+            // What a look does wrong must not end the task that answers, nor be done again at once.
+            let made = catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|panic| {
+                mem::forget(panic); // its drop may panic as well
+                Made::failed(begun)
+            });
+            self.rest.extend(Instant::now(), begun.elapsed());
+            self.made.replace(Some(made.clone()));
+            made
+        })
+    }
+}
+
 impl Made {
-    /// What was made last, or something new if that was long enough ago; and when it was made.
-    fn get(
-        place: &RefCell<Option<Self>>,
-        longest: Duration,
-        make: impl FnOnce() -> String,
-    ) -> (Rc<str>, Instant) {
-        let known = place
-            .take()
-            .filter(|made| made.holds(Instant::now(), longest));
-        let made = known.unwrap_or_else(|| {
-            let at = Instant::now();
-            Self {
-                text: make().into(),
-                at,
-                took: at.elapsed(),
-            }
-        });
-        let got = (Rc::clone(&made.text), made.at);
-        place.replace(Some(made));
-        got
+    /// What is said if a look was not possible.
+    fn failed(at: Instant) -> Self {
+        let why = "the look has failed: the process has said why on its standard error";
+        Self {
+            folded: format!("\"protocol\":{PROTOCOL},\"error\":\"{why}\"").into(),
+            dump: Some("}".into()),
+            at,
+        }
     }
 
-    /// Whether it is still good enough.
-    fn holds(&self, now: Instant, longest: Duration) -> bool {
-        let rest = self.took.saturating_mul(REST).min(longest);
-        now.saturating_duration_since(self.at + self.took) < rest
+    fn answers(&self, question: Question) -> bool {
+        self.dump.is_some() || question != Question::Look
+    }
+}
+
+impl Rest {
+    fn is_over(&self, now: Instant) -> bool {
+        self.0.get().is_none_or(|until| until <= now)
+    }
+
+    /// A look has ended that took so long. If it was made in a rest, because that could not answer the question, then
+    /// what is left of that is not lost.
+    fn extend(&self, now: Instant, took: Duration) {
+        let begin = self.0.get().map_or(now, |until| until.max(now));
+        let rest = took.saturating_mul(REST).min(LONGEST_REST);
+        self.0.set(Some(begin + rest));
     }
 }
 
@@ -117,7 +168,7 @@ impl Answer {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             first: text.into(),
-            rest: "".into(),
+            shared: Default::default(),
         }
     }
 
@@ -127,16 +178,13 @@ impl Answer {
         self
     }
 
-    pub(super) fn first(&self) -> &str {
-        &self.first
-    }
-
-    pub(super) fn rest(&self) -> &str {
-        &self.rest
+    pub(super) fn parts(&self) -> [&str; 3] {
+        let [one, two] = &self.shared;
+        [&self.first, one, two]
     }
 
     pub(super) fn len(&self) -> usize {
-        self.first.len() + self.rest.len()
+        self.parts().iter().map(|part| part.len()).sum()
     }
 }
 
@@ -144,17 +192,73 @@ impl Answer {
 mod tests {
     use super::*;
 
+    fn made(dump: bool) -> Made {
+        Made {
+            folded: "".into(),
+            dump: dump.then(|| "}".into()),
+            at: Instant::now(),
+        }
+    }
+
     #[test]
     fn who_looks_often_takes_a_tenth_of_the_time() {
         let at = Instant::now();
-        let made = |milliseconds| Made {
-            text: "".into(),
-            at,
-            took: Duration::from_millis(milliseconds),
+        let later = |milliseconds| at + Duration::from_millis(milliseconds);
+        let rest = |took| {
+            let rest = Rest::default();
+            rest.extend(at, Duration::from_millis(took));
+            rest
         };
-        let holds = |took, after| made(took).holds(at + Duration::from_millis(after), LONGEST_REST);
-        assert!(holds(10, 99) && !holds(10, 100));
-        assert!(holds(1000, 1499) && !holds(1000, 1500));
-        assert!(!holds(0, 0));
+        assert!(Rest::default().is_over(at) && rest(0).is_over(at));
+        assert!(!rest(10).is_over(later(89)) && rest(10).is_over(later(90)));
+        assert!(!rest(1000).is_over(later(499)) && rest(1000).is_over(later(500)));
+        let twice = rest(10);
+        twice.extend(later(30), Duration::from_millis(20));
+        assert!(!twice.is_over(later(90 + 179)) && twice.is_over(later(90 + 180)));
+    }
+
+    #[test]
+    fn all_questions_share_one_rest() {
+        let shelf = Shelf::default();
+        let looks = Cell::new(0);
+        let ask = |question| {
+            shelf.get(question, || {
+                looks.set(looks.get() + 1);
+                made(question == Question::Look)
+            })
+        };
+        ask(Question::Folded);
+        shelf
+            .rest
+            .0
+            .set(Some(Instant::now() + Duration::from_secs(3600)));
+        ask(Question::Folded);
+        assert_eq!(looks.get(), 1);
+        let until = shelf.rest.0.get();
+        ask(Question::Look);
+        assert!(shelf.rest.0.get() > until, "what is left of it is not lost");
+        for question in [Question::Folded, Question::Look, Question::Folded] {
+            assert!(ask(question).answers(Question::Look));
+        }
+        assert_eq!(looks.get(), 2);
+    }
+
+    #[test]
+    fn a_look_that_panics_is_told_and_rests_as_others() {
+        let shelf = Shelf::default();
+        let told = shelf.get(Question::Look, || panic!("as it should"));
+        assert!(
+            told.folded.contains("\"error\":\"the look has failed"),
+            "{}",
+            told.folded
+        );
+        shelf
+            .rest
+            .0
+            .set(Some(Instant::now() + Duration::from_secs(3600)));
+        let told = shelf.get(Question::Folded, || unreachable!("it is the time to rest"));
+        assert!(told.folded.contains("error"));
+        shelf.rest.0.set(None);
+        assert!(shelf.get(Question::Look, || made(true)).folded.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::process;
 use std::time::Instant;
 
 use camshaft_executor::look;
-use camshaft_inspect::attach::{self, PROTOCOL, Question};
+use camshaft_inspect::attach::{self, PROTOCOL};
 use camshaft_inspect::json::{Json, Raw, ToJson};
 use camshaft_inspect::{Dump, Group, TaskTree};
 
@@ -45,7 +45,6 @@ pub(super) struct Look<'a> {
     dwell: Option<&'a str>,
     dump: Dump,
     sizes: Vec<Size>,
-    question: Question,
 }
 
 /// A type of tasks.
@@ -61,7 +60,6 @@ impl<'a> Look<'a> {
         who: &'a Who,
         (backend, metrics): (String, Metrics),
         dwell: Option<&'a str>,
-        question: Question,
     ) -> Self {
         let tasks = look::tasks().unwrap_or_default();
         let sizes: Vec<_> = tasks.iter().map(|task| task.kind.size).collect();
@@ -73,8 +71,12 @@ impl<'a> Look<'a> {
             dwell,
             sizes: Size::of(&dump.tasks, &sizes),
             dump,
-            question,
         }
+    }
+
+    /// The trees of all tasks, which its JSON has only folded.
+    pub(super) fn dump(&self) -> &Dump {
+        &self.dump
     }
 }
 
@@ -118,9 +120,6 @@ impl ToJson for Look<'_> {
             json.field("groups_left_out", &((groups.len() - told.len()) as u64));
             json.field("dwell", &self.dwell.map(Raw));
             json.field("sizes", &self.sizes.iter().collect::<Vec<_>>());
-            if self.question == Question::Look {
-                json.field("dump", &self.dump);
-            }
         });
     }
 }

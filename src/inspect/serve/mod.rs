@@ -87,8 +87,7 @@ pub(crate) async fn by_page(listener: TcpListener, desk: Rc<Desk>) {
         |(stream, from)| {
             let desk = Rc::clone(&desk);
             async move {
-                let told = peer::user_of(from, stream.local_addr()?);
-                if told.is_some_and(|peer| !may_ask(peer, user)) {
+                if !peer::may_ask(from, stream.local_addr()?, user) {
                     return Ok(());
                 }
                 http::answer(&stream, &desk).await
@@ -105,13 +104,15 @@ fn may_ask(peer: u32, user: u32) -> bool {
 
 /// Writes an answer, of which many readers share the memory.
 async fn write(mut to: impl AsyncWrite, answer: &Answer) -> io::Result<()> {
-    let mut piece = answer.first().as_bytes().to_vec();
-    let mut rest = answer.rest().as_bytes();
+    let mut parts = answer.parts().map(str::as_bytes);
+    let mut piece = Vec::new();
     loop {
-        let room = PIECE.saturating_sub(piece.len()).min(rest.len());
-        let (now, later) = rest.split_at(room);
-        piece.extend_from_slice(now);
-        rest = later;
+        for part in &mut parts {
+            let room = PIECE.saturating_sub(piece.len()).min(part.len());
+            let (now, later) = part.split_at(room);
+            piece.extend_from_slice(now);
+            *part = later;
+        }
         if piece.is_empty() {
             return Ok(());
         }

@@ -14,20 +14,38 @@ const BY_FAMILY: u16 = 20;
 const QUESTION_BYTES: u32 = 72;
 /// Where `idiag_uid` is, behind an `nlmsghdr` and in an `inet_diag_msg`.
 const USER_AT: usize = 80;
+/// Where the error is, behind an `nlmsghdr`.
+const ERROR_AT: usize = 16;
 
-/// The user who made the socket that is bound to `from` and connected to `to`; nothing if the kernel does not tell.
-pub(super) fn user_of(from: SocketAddr, to: SocketAddr) -> Option<u32> {
+/// Whether the page may be shown to whoever is at `from`, connected to `to`: to a user and root, and to everybody where the
+/// kernel may not be asked. A socket that it does not know is of nobody who could read the answer.
+pub(super) fn may_ask(from: SocketAddr, to: SocketAddr, user: u32) -> bool {
     // A socket of both families has addresses that look like those of the other.
-    ask(
+    let told = ask(
         from.ip().to_canonical(),
         from.port(),
         to.ip().to_canonical(),
         to.port(),
-    )
-    .ok()?
+    );
+    is_allowed(&told, user)
 }
 
-fn ask(from: IpAddr, from_port: u16, to: IpAddr, to_port: u16) -> io::Result<Option<u32>> {
+fn is_allowed(told: &io::Result<u32>, user: u32) -> bool {
+    // Refusals of sandboxes, which no client can bring about. Descriptors and memory it could use up.
+    let forbidden = [
+        libc::EPERM,
+        libc::EACCES,
+        libc::EPROTONOSUPPORT,
+        libc::EAFNOSUPPORT,
+    ];
+    match told {
+        Ok(peer) => super::may_ask(*peer, user),
+        Err(error) => (error.raw_os_error()).is_some_and(|code| forbidden.contains(&code)),
+    }
+}
+
+/// The user who made the socket that is bound to one address and connected to the other.
+fn ask(from: IpAddr, from_port: u16, to: IpAddr, to_port: u16) -> io::Result<u32> {
     let mut socket = socket()?;
     let mut question = Vec::with_capacity(QUESTION_BYTES as usize);
     question.extend(QUESTION_BYTES.to_ne_bytes());
@@ -58,12 +76,12 @@ fn ask(from: IpAddr, from_port: u16, to: IpAddr, to_port: u16) -> io::Result<Opt
     socket.write_all(&question)?;
     let mut answer = [0; 512];
     let length = socket.read(&mut answer)?;
-    let is_told = answer[4..6] == BY_FAMILY.to_ne_bytes() && length >= USER_AT + 4;
-    let user = answer[USER_AT..]
-        .first_chunk()
-        .copied()
-        .map(u32::from_ne_bytes);
-    Ok(user.filter(|_| is_told))
+    let word = |at: usize| answer[at..].first_chunk().copied().unwrap_or_default();
+    if answer[4..6] == BY_FAMILY.to_ne_bytes() && length >= USER_AT + 4 {
+        return Ok(u32::from_ne_bytes(word(USER_AT)));
+    }
+    let code = i32::from_ne_bytes(word(ERROR_AT)); // of an answer that is `NLMSG_ERROR`, negative
+    Err(io::Error::from_raw_os_error(code.saturating_neg()))
 }
 
 /// A socket to the kernel, which answers before the question has returned.
@@ -94,16 +112,39 @@ mod tests {
             let to = listener.local_addr().expect("it is bound");
             let client = TcpStream::connect(to).expect("it listens");
             let from = client.local_addr().expect("it is connected");
-            // Where a sandbox keeps the question from the kernel, nothing is told.
-            let told = user_of(from, to);
             let user = camshaft_inspect::attach::user();
-            assert!(
-                told == Some(user) || ask(from.ip(), from.port(), to.ip(), to.port()).is_err(),
-                "{told:?}"
-            );
-            drop((client, listener));
-            let nobody = SocketAddr::new(from.ip(), 1);
-            assert_eq!(user_of(nobody, to), None);
+            let asked = |port| ask(from.ip(), port, to.ip(), to.port());
+            match asked(from.port()) {
+                Ok(told) => {
+                    assert_eq!(told, user);
+                    let nobody = asked(1).expect_err("there is no such socket");
+                    assert_eq!(nobody.raw_os_error(), Some(libc::ENOENT));
+                    assert!(!may_ask(SocketAddr::new(from.ip(), 1), to, user));
+                }
+                // A sandbox keeps the question from the kernel.
+                Err(error) => assert!(is_allowed(&Err(error), user)),
+            }
+            assert!(may_ask(from, to, user));
         }
+    }
+
+    #[test]
+    fn what_a_client_can_bring_about_opens_nothing() {
+        let failed = |code| is_allowed(&Err(io::Error::from_raw_os_error(code)), 1000);
+        for code in [libc::EPERM, libc::EACCES, libc::EPROTONOSUPPORT] {
+            assert!(failed(code));
+        }
+        for code in [
+            0,
+            libc::ENOENT,
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ENOMEM,
+            libc::EAGAIN,
+        ] {
+            assert!(!failed(code));
+        }
+        assert!(!is_allowed(&Err(io::ErrorKind::UnexpectedEof.into()), 1000));
+        assert!(is_allowed(&Ok(1000), 1000) && !is_allowed(&Ok(1001), 1000));
     }
 }
