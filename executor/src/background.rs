@@ -1,4 +1,4 @@
-//! Tasks of the runtime itself: they run as any other, and are neither counted nor shown among the program's.
+//! Tasks of the runtime itself: they run as any other, and neither they nor their polls are told among the program's.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -54,9 +54,9 @@ impl<F: Future> Job for Background<F> {
 }
 
 impl<P: Park> Executor<P> {
-    /// Spawns a task that serves the runtime and not the program: it is not among the [tasks](Self::tasks), nor counted
-    /// in the [`stats`](Self::stats). Nothing else differs: it lives until it is done or the executor is dropped, and
-    /// keeps nobody from ending.
+    /// Spawns a task that serves the runtime and not the program: it is not among the [tasks](Self::tasks), and the
+    /// [`stats`](Self::stats) count neither it nor its polls, though they count its wakes. Nothing else differs: it lives until
+    /// it is done or the executor is dropped, and keeps nobody from ending.
     ///
     /// # Panics
     ///

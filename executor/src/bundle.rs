@@ -173,6 +173,8 @@ impl Home {
         for counter in [&home.tasks, &home.wakes_local, &home.wakes_remote] {
             counter.set(0);
         }
+        #[cfg(feature = "inspect")]
+        home.background_turns.set(0);
         if home.root.get().is_null() {
             home.add_root();
         }

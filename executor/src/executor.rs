@@ -83,11 +83,15 @@ pub struct Stats {
 impl Stats {
     pub(crate) fn of(home: Home) -> Self {
         let tasks = home.tasks.get();
+        let polls = (home.ring.popped() - home.popped_before.get()) as u64;
         #[cfg(feature = "inspect")]
-        let tasks = tasks.saturating_sub(home.background.get());
+        let (tasks, polls) = (
+            tasks.saturating_sub(home.background.get()),
+            polls.saturating_sub(home.background_turns.get()),
+        );
         Self {
             tasks,
-            polls: (home.ring.popped() - home.popped_before.get()) as u64,
+            polls,
             wakes_local: home.wakes_local.get(),
             wakes_remote: home.wakes_remote.get(),
         }

@@ -13,6 +13,9 @@ use crate::driver::Loop;
 use crate::time::Timers;
 
 /// What a runtime has done since it was built; see [`Runtime::metrics`](crate::runtime::Runtime::metrics).
+///
+/// Tasks of the runtime's own, such as those that serve the page of feature `inspect`, are not in `tasks` and `polls`; what
+/// they do otherwise is in the other numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
