@@ -205,6 +205,9 @@ impl<J: Job> Job for Pin<Box<J>> {
     #[cfg(feature = "inspect")]
     const IS_BACKGROUND: bool = J::IS_BACKGROUND;
 
+    #[cfg(feature = "inspect")]
+    const FUTURE: crate::look::Placed = crate::look::Placed::in_box::<J>();
+
     unsafe fn name(this: *const Self) -> *const str {
         // SAFETY: the caller's job is alive; a pinned box is a pointer, which a poll does not change.
         let inner = unsafe { this.cast::<*const J>().read() };

@@ -24,7 +24,7 @@ pub struct Task {
     pub id: Option<Id>,
     /// The name that it was given; none while it ends.
     pub name: Option<String>,
-    /// Where its future is.
+    /// Where its future is, in a box if it is too large for a slot; zero while it ends.
     pub address: usize,
     /// Of what type that is.
     pub kind: Kind,
@@ -101,6 +101,47 @@ pub(crate) fn kind_of_job<J: Job>() -> Kind {
     Kind {
         is_background: J::IS_BACKGROUND,
         ..kind::<J>()
+    }
+}
+
+/// Where the future of a task is, and of what type.
+#[derive(Clone, Copy)]
+pub(crate) struct Placed {
+    kind: fn() -> Kind,
+    /// Whether the body of the slot is a pointer to it.
+    is_boxed: bool,
+}
+
+impl Placed {
+    /// A future that is the body of its slot.
+    pub(crate) const fn in_slot<J: Job>() -> Self {
+        Self {
+            kind: kind_of_job::<J>,
+            is_boxed: false,
+        }
+    }
+
+    /// A future in a box that is the body.
+    pub(crate) const fn in_box<J: Job>() -> Self {
+        Self {
+            kind: kind_of_job::<J>,
+            is_boxed: true,
+        }
+    }
+
+    /// The address of the future whose slot this is.
+    ///
+    /// # Safety
+    ///
+    /// HOME; the table of the slot says so, and its body is whole.
+    unsafe fn address(self, slot: *const Header) -> usize {
+        let body = slot.cast::<u8>().wrapping_add(HEADER_BYTES);
+        if self.is_boxed {
+            // SAFETY: the body is a pinned box, which is a pointer.
+            unsafe { body.cast::<*const u8>().read() }.addr()
+        } else {
+            body.addr()
+        }
     }
 }
 
@@ -223,11 +264,13 @@ fn task(home: Home, slot: *const Header, running: *const Header) -> Option<Task>
     let name = whole
         .then(|| unsafe { raw::name_of(table, slot) })
         .flatten();
+    // SAFETY: HOME, and the body is whole.
+    let address = whole.then(|| unsafe { table.future.address(slot) });
     Some(Task {
         id: Some(Id::from_raw(header.id.load(Ordering::Relaxed))),
         name,
-        address: slot.addr() + HEADER_BYTES,
-        kind: (table.kind)(),
+        address: address.unwrap_or_default(),
+        kind: (table.future.kind)(),
         activity: match header.run.get() {
             _ if !whole => Activity::Ending,
             _ if std::ptr::eq(slot, running) => Activity::Running,

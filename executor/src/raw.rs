@@ -30,10 +30,14 @@ use crate::{Id, quietly};
 const LARGEST_BODY: usize = SIZES[CLASSES - 1] as usize - HEADER_BYTES;
 
 /// A future as the executor keeps it, with the name that it may have.
-pub(crate) trait Job: Future {
+pub(crate) trait Job: Future + Sized {
     /// Whether it serves the runtime and not the program.
     #[cfg(feature = "inspect")]
     const IS_BACKGROUND: bool = false;
+
+    /// The type of the future itself: what is in a box has another one than the body of the slot.
+    #[cfg(feature = "inspect")]
+    const FUTURE: crate::look::Placed = crate::look::Placed::in_slot::<Self>();
 
     /// The name given by [`Builder::name`](crate::Builder::name), or null; it lives as long as the job. A signal handler may ask.
     ///
@@ -60,6 +64,9 @@ pub(crate) struct VTable {
     /// What the body's type is.
     #[cfg(feature = "inspect")]
     pub(crate) kind: fn() -> crate::look::Kind,
+    /// Where the future is, and what its type is.
+    #[cfg(feature = "inspect")]
+    pub(crate) future: crate::look::Placed,
     /// Whether the task serves the runtime and not the program.
     #[cfg(feature = "inspect")]
     pub(crate) is_background: bool,
@@ -75,6 +82,8 @@ impl<F: Job> TableFor<F> {
         name: name::<F>,
         #[cfg(feature = "inspect")]
         kind: crate::look::kind_of_job::<F>,
+        #[cfg(feature = "inspect")]
+        future: F::FUTURE,
         #[cfg(feature = "inspect")]
         is_background: F::IS_BACKGROUND,
     };
