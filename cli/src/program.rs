@@ -1,6 +1,6 @@
 //! A program that is looked at: its state machines with their names, or a clear reason why there are none.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -101,16 +101,15 @@ fn is_own(site: &Site) -> bool {
 /// Says of a file that cannot be a program what it is instead.
 fn check(path: &Path) -> Result<()> {
     let shown = path.display();
-    let mut file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
-    let data = file
-        .metadata()
-        .with_context(|| format!("cannot read {shown}"))?;
+    // Before it is opened: that would wait for somebody to write into a pipe.
+    let data = fs::metadata(path).with_context(|| format!("cannot open {shown}"))?;
     if data.is_dir() {
         bail!("{shown} is a directory; name the program in it, such as target/debug/app");
     }
     if !data.is_file() {
         bail!("{shown} is no file that can be mapped; name a program");
     }
+    let mut file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
     let mut start = [0; 8];
     let read = file
         .read(&mut start)

@@ -27,6 +27,12 @@ fn what_is_no_program() {
     fails(&folder.join("nothing"), &["No such file or directory"]);
     fails(&folder, &["is a directory", "target/debug/app"]);
     fails(Path::new("/dev/null"), &["no file that can be mapped"]);
+    // Nobody ever writes into it.
+    let pipe = folder.join("pipe");
+    let _ = fs::remove_file(&pipe);
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("it can be run").success());
+    fails(&pipe, &["no file that can be mapped"]);
     let cases: [(&str, &[u8], &str); 7] = [
         ("empty", b"", "it is empty"),
         ("script", b"#!/bin/sh\n", "it is a script"),
