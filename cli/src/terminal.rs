@@ -86,6 +86,26 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// All of a text: what there is no room for in a line goes to the next, as far to the right as the line began.
+    pub(crate) fn wrapped(&mut self, weight: Weight, text: &str) {
+        for line in text.lines() {
+            let words = line.trim_start_matches(' ');
+            let indent = &line[..line.len() - words.len()];
+            let mut row = indent.to_owned();
+            for word in words.split_whitespace() {
+                if row.len() > indent.len() && width(&row) + 1 + width(word) > self.columns {
+                    self.line(&[Piece(weight, &row)], &[]);
+                    row = indent.to_owned();
+                }
+                if row.len() > indent.len() {
+                    row.push(' ');
+                }
+                row.push_str(word);
+            }
+            self.line(&[Piece(weight, &row)], &[]);
+        }
+    }
+
     pub(crate) fn gap(&mut self) {
         self.text.push('\n');
     }

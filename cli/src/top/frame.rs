@@ -87,9 +87,7 @@ pub(super) fn head(page: &mut Page, pid: u32, is_paused: bool) {
 pub(super) fn body(page: &mut Page, runtime: &Runtime) {
     let look = &runtime.look;
     if let Some(trouble) = &runtime.trouble {
-        for line in trouble.lines() {
-            page.line(&[Piece(Weight::Warn, line)], &[]);
-        }
+        page.wrapped(Weight::Warn, trouble);
     }
     if look.is_null() {
         return;
@@ -105,7 +103,7 @@ pub(super) fn body(page: &mut Page, runtime: &Runtime) {
     );
     counters(page, runtime);
     for missing in list_of(look, "missing") {
-        page.line(&[Piece(Weight::Warn, &words(missing))], &[]);
+        page.wrapped(Weight::Warn, &words(missing));
     }
     states(page, list_of(look, "dwell"));
     waits(page, look);
@@ -380,6 +378,14 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("2 × tasks"), "{text}");
+        // What there is no room for in a line is in the next.
+        let mut page = Page::exactly(9, false);
+        body(&mut page, &runtime);
+        let text = page.text();
+        assert!(
+            text.starts_with("it does\nnot\nanswer\n  thread\n  1\n  sleeps\n"),
+            "{text}"
+        );
         runtime.renew(look(2, 1));
         assert!(runtime.trouble.is_none());
     }
