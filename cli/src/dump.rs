@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use camshaft_inspect::attach::Question;
 use serde_json::{Value, json};
 
 use crate::attach::{self, Askable, Door, clean};
@@ -17,7 +16,7 @@ pub(crate) fn dump(pid: u32, as_json: bool, patience: Duration) -> Result<()> {
     let mut errors = Vec::new();
     for door in &doors {
         let answer = match as_json {
-            true => attach::ask(door, Question::Look, patience),
+            true => attach::whole(door, patience),
             false => attach::folded(door, patience).map(|look| shown(door, &look, doors.len() > 1)),
         };
         match answer {

@@ -1,15 +1,19 @@
 //! One question, and its answer in time.
 
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use camshaft_inspect::attach::{PROTOCOL, Question};
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{Door, threads};
+use super::{Door, acts, threads};
 
 /// No answer is longer.
 const LONGEST: usize = 1 << 30;
@@ -17,12 +21,34 @@ const LONGEST: usize = 1 << 30;
 /// Asks for everything but the trees of single tasks.
 pub(crate) fn folded(door: &Door, patience: Duration) -> Result<Value> {
     let text = ask(door, Question::Folded, patience)?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("process {} has not answered with JSON", door.listed.pid))
+    serde_json::from_str(&text).with_context(|| no_json(door))
 }
 
-/// Asks; the answer is JSON, and no error.
-pub(crate) fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
+/// Asks for everything: JSON that does nothing to a terminal.
+pub(crate) fn whole(door: &Door, patience: Duration) -> Result<String> {
+    let text = ask(door, Question::Look, patience)?;
+    let json: &RawValue = serde_json::from_str(&text).with_context(|| no_json(door))?;
+    let mut safe = String::with_capacity(json.get().len());
+    for letter in json.get().chars() {
+        match letter {
+            // Such as these are only between values, and what is none of these is only in texts.
+            '\n' => safe.push(letter),
+            '\r' | '\t' => safe.push(' '),
+            letter if acts(letter) => {
+                let _ = write!(safe, "\\u{:04x}", u32::from(letter));
+            }
+            letter => safe.push(letter),
+        }
+    }
+    Ok(safe)
+}
+
+fn no_json(door: &Door) -> String {
+    format!("process {} has not answered with JSON", door.listed.pid)
+}
+
+/// Asks; the answer is a text, and no error.
+fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
     let until = Instant::now() + patience;
     let pid = door.listed.pid;
     let answer = match exchange(door, question, until) {
@@ -54,20 +80,22 @@ pub(crate) fn ask(door: &Door, question: Question, patience: Duration) -> Result
 
 fn exchange(door: &Door, question: Question, until: Instant) -> std::io::Result<Vec<u8>> {
     // Not by the standard library: it waits for ever if too many are waiting to be let in.
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &SocketAddrUnix::new(&door.listed.path)?)?;
+    let address = SocketAddrUnix::new(&door.listed.path)?;
+    loop {
+        set_socket_timeout(&socket, Timeout::Send, Some(left(until)?))?;
+        match connect(&socket, &address) {
+            Err(Errno::INTR) => {}
+            connected => break connected?,
+        }
+    }
     let mut stream = UnixStream::from(socket);
-    stream.set_nonblocking(false)?;
     stream.write_all(question.line().as_bytes())?;
     let mut answer = Vec::new();
     let mut piece = vec![0; 64 << 10];
     while answer.len() < LONGEST {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(Some(left(until)?))?;
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(more) => answer.extend_from_slice(&piece[..more]),
@@ -76,6 +104,15 @@ fn exchange(door: &Door, question: Question, until: Instant) -> std::io::Result<
         }
     }
     Ok(answer)
+}
+
+/// How much time there still is.
+fn left(until: Instant) -> std::io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(ErrorKind::TimedOut.into()),
+        false => Ok(left),
+    }
 }
 
 /// It listens and says nothing.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use camshaft_inspect::attach::{Directory, Listed, directories, user};
 
-pub(crate) use self::ask::{ask, folded};
+pub(crate) use self::ask::{folded, whole};
 
 /// What a program says to be asked.
 const HOW: &str =
@@ -96,14 +96,18 @@ fn command(pid: u32) -> String {
 
 /// Text of another process, which must do nothing to the terminal.
 pub(crate) fn clean(text: &str) -> String {
-    let one = |letter: char| match letter {
-        '\n' => letter,
-        letter if letter.is_control() => '\u{fffd}',
-        // They would turn the order of what follows.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+    let one = |letter| match letter {
+        letter if letter != '\n' && acts(letter) => '\u{fffd}',
         letter => letter,
     };
     text.chars().map(one).collect()
+}
+
+/// Whether a terminal would do something else than to show it.
+fn acts(letter: char) -> bool {
+    // The second kind would turn the order of what follows.
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -113,8 +117,8 @@ mod tests {
     #[test]
     fn text_of_others_is_only_text() {
         assert_eq!(
-            clean("a\x1b[2Jb\r\n\t\u{9b}ü\u{202e}"),
-            "a\u{fffd}[2Jb\u{fffd}\n\u{fffd}\u{fffd}ü\u{fffd}"
+            clean("a\x1b[2Jb\r\n\t\u{9b}ü\u{202e}\u{200f}"),
+            "a\u{fffd}[2Jb\u{fffd}\n\u{fffd}\u{fffd}ü\u{fffd}\u{fffd}"
         );
     }
 }
