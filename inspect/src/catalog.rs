@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::containers::Note;
 use crate::hash::NameHash;
 use crate::image::Image;
+use crate::leaves::versions::{Package, packages};
 use crate::load::Open;
 use crate::memory::Memory;
 use crate::names::Names;
@@ -46,6 +47,7 @@ pub struct Catalog {
     types: Map<TypeKey, Option<Arc<Type>>>,
     open: Map<u32, Open>,
     states: Map<TypeKey, Option<Arc<[State]>>>,
+    packages: Option<Vec<Package>>,
     notes: Map<TypeKey, Option<Arc<Note>>>,
     interesting: Map<TypeKey, bool>,
     names: Names,
@@ -138,6 +140,7 @@ impl Catalog {
             types: Map::default(),
             open: Map::default(),
             states: Map::default(),
+            packages: None,
             notes: Map::default(),
             interesting: Map::default(),
             names: Names::default(),
@@ -323,6 +326,12 @@ impl Catalog {
     /// The bodies of a coroutine, in any unit.
     pub(crate) fn bodies(&mut self, key: TypeKey) -> Vec<TypeKey> {
         twins::bodies(self, key)
+    }
+
+    /// The crates that the program was made from, with their versions.
+    pub(crate) fn packages(&mut self) -> &[Package] {
+        let image = &self.image;
+        self.packages.get_or_insert_with(|| packages(image))
     }
 
     pub(crate) fn index(&self) -> &Index {

@@ -104,6 +104,16 @@ impl Note {
         !self.polls.is_empty() || self.of.name.starts_with("core::future::")
     }
 
+    /// The lines that are known of it.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &Site> {
+        let states = match &self.nature {
+            Nature::Coroutine(states) => &states[..],
+            _ => &[],
+        };
+        let states = states.iter().filter_map(|state| state.site.as_ref());
+        self.polls.iter().chain(states)
+    }
+
     /// A node for it, with the line of its `poll`. If that may be one of several, these are said.
     pub(crate) fn node(&self, variant: Option<Arc<str>>) -> Node {
         let mut node = Node::new(Standing::Future(variant), Arc::clone(&self.label));

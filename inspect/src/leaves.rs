@@ -8,6 +8,7 @@ mod operations;
 #[allow(unsafe_code, reason = "asks about descriptors by number")]
 mod sockets;
 mod sync;
+pub(crate) mod versions;
 mod view;
 
 use std::os::fd::RawFd;

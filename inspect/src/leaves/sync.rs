@@ -1,8 +1,8 @@
 //! Channels and locks of the crates that people use: futures, tokio, async-channel, async-lock, flume.
 //!
 //! Camshaft has none of its own. Each future is a line in a table: its type, what to call it, and by which fields one comes
-//! to what is shared. The names of those fields are private, so they may change with a version; then its name is all that is
-//! told. The versions that they were read from are those of the lock file, and each line has a test.
+//! to what is shared. Those fields are private and may change with a version, so of versions that were not tested (`versions`)
+//! the name is all that is told. Each line has a test.
 
 use super::view::View;
 use crate::containers::Note;
@@ -196,11 +196,13 @@ impl Walker<'_> {
     /// What a future of a known type waits for, with others that share it.
     pub(super) fn shared(&mut self, note: &Note, path: &str, place: Place<'_>) -> Option<Leaf> {
         if path == "tokio::sync::batch_semaphore::Acquire" {
-            return self.semaphore(&View::of(place));
+            let tested = self.is_tested(path, note);
+            return tested.then(|| self.semaphore(&View::of(place)))?;
         }
         if path == "core::future::poll_fn::PollFn" {
             let receives = note.of.name.contains("PollFn<tokio::sync::mpsc::");
-            return receives.then(|| self.tokio_receiver(place)).flatten();
+            let tested = receives && self.is_tested("tokio", note);
+            return tested.then(|| self.tokio_receiver(place))?;
         }
         let mut view = View::of(place);
         let mut path = path.to_owned();
@@ -209,6 +211,9 @@ impl Walker<'_> {
             path = self.path_of(&view).filter(|path| path == SENDER)?;
         }
         let known = TABLE.iter().find(|known| known.name == path)?;
+        if !self.is_tested(&path, note) {
+            return None;
+        }
         let mut leaf = Leaf {
             channel: Some(self.get(&view, known.at)?.at),
             ..Leaf::named(known.kind, self.with_message(known.what, known.kind, &view))
@@ -280,7 +285,7 @@ impl Walker<'_> {
     /// Says of what is below a function of tokio what it means.
     pub(crate) fn refine(&mut self, note: &Note, place: Place<'_>, node: &mut Node) {
         let name = &*note.of.name;
-        if !name.starts_with("tokio::sync::") {
+        if !name.starts_with("tokio::sync::") || !self.is_tested(name, note) {
             return;
         }
         if name.contains("::watch::changed_impl::") {
