@@ -35,7 +35,8 @@
 //!
 //! A group has `heading` and `tree` (texts, as in [`Dump`](crate::Dump)), `count`, `activity`, `name`, and the first of its tasks in
 //! `tasks`, each with `id`, `since_ns`, `wakes`, `polls` (null where that is not known). An element of `dwell` has `type`, `state`,
-//! `line`, `count`, `total_ns`, `p50_ns`, `p99_ns`, `max_ns`, `waiting` and more of that kind.
+//! `line`, `count`, `total_ns`, `p50_ns`, `p99_ns`, `max_ns`, `waiting` and more of that kind. What is in a dump, down to its leaves,
+//! is described in `docs/json.md` of the repository, with the JSON of the commands.
 //!
 //! A runtime answers when its server has a turn: not while a task computes or blocks the thread, and not outside of
 //! `block_on`.
