@@ -106,6 +106,38 @@ fn each_poll_tells_where_it_began_and_where_it_ended() {
     assert_eq!(steps(&recording, task), expected);
 }
 
+/// As [`inner`], and too large for a slot of the executor's.
+async fn large() {
+    let bytes = std::hint::black_box([7_u8; 5000]);
+    inner().await; // @large
+    std::hint::black_box(bytes);
+}
+
+#[test]
+fn the_states_of_a_future_that_the_runtime_boxes_are_told() {
+    let _alone = alone();
+    assert!(size_of_val(&large()) > 5000);
+    let runtime = recorded();
+    let task = runtime.block_on(async {
+        let task = camshaft::spawn(large());
+        let number = id(&task);
+        task.await.expect("it ends");
+        number
+    });
+    let recording = runtime.recording().expect("it is recorded");
+    let expected = [
+        "large (not started)",
+        "large@large -> inner@inner first -> YieldNow",
+        "large@large -> inner@inner second -> Sleep",
+    ];
+    let polls = of(&recording, task);
+    assert!(polls.iter().all(|poll| poll.of.ends_with("large")));
+    if is_described() {
+        let places: Vec<_> = polls.iter().map(|poll| text(&poll.from)).collect();
+        assert_eq!(places, expected);
+    }
+}
+
 /// Waits until it is woken, and leaves its waker where others find it.
 async fn wait_for_wake(wakers: Rc<RefCell<Vec<Waker>>>) {
     let mut first = true;
@@ -407,52 +439,5 @@ fn a_dump_tells_since_when_and_how_often() {
                 .iter()
                 .all(|task| task.since.is_none() && task.polls.is_none())
         );
-    });
-}
-
-/// Sits on the thread for a while, and then yields.
-async fn sits() {
-    std::thread::sleep(Duration::from_millis(30));
-    yield_now().await; // @sits
-}
-
-#[test]
-fn long_polls_are_reported_and_not_too_often() {
-    const NAME: &str = "long_polls_are_reported_and_not_too_often";
-    if !is_child() {
-        let output = in_child(NAME, &[]);
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}");
-        let lines: Vec<_> = text
-            .lines()
-            .filter(|line| line.starts_with("camshaft: a long poll: "))
-            .collect();
-        // Ten in a second; on a machine that halts, the twenty may be spread over several.
-        assert!((10..=20).contains(&lines.len()), "{text}");
-        let line = lines[0];
-        let took = line
-            .split(" was polled for ")
-            .nth(1)
-            .and_then(|rest| rest.split("ms: ").next());
-        let took: f64 = took.and_then(|took| took.parse().ok()).expect(line);
-        assert!((30.0..10_000.0).contains(&took), "{line}");
-        assert!(line.ends_with("; spawned by the root future"), "{line}");
-        if is_described() {
-            assert!(
-                line.contains(
-                    ": from inspect_record::sits (not started), to inspect_record::sits tests/"
-                ),
-                "{line}"
-            );
-        }
-        return;
-    }
-    let builder = Builder::new().report_long_polls(Duration::from_millis(25));
-    let runtime = builder.build().expect("a runtime can be built");
-    runtime.block_on(async {
-        let tasks: Vec<_> = (0..20).map(|_| camshaft::spawn(sits())).collect();
-        for task in tasks {
-            task.await.expect("it ends");
-        }
     });
 }

@@ -344,16 +344,6 @@ impl Home {
         Id::from_raw(id)
     }
 
-    /// All ids that are given out from now on are this or larger.
-    #[cfg(feature = "inspect")]
-    pub(crate) fn peek_id(self) -> u64 {
-        if self.next_id.get() == self.last_id.get() {
-            self.last_id.get()
-        } else {
-            self.next_id.get()
-        }
-    }
-
     /// Sets a slot aside for root futures. It stays LIVE, so that wakers of earlier runs are harmless as well.
     fn add_root(self) {
         let slot = self

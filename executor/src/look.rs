@@ -107,9 +107,9 @@ pub(crate) fn kind_of_job<J: Job>() -> Kind {
 /// Where the future of a task is, and of what type.
 #[derive(Clone, Copy)]
 pub(crate) struct Placed {
-    kind: fn() -> Kind,
+    pub(crate) kind: fn() -> Kind,
     /// Whether the body of the slot is a pointer to it.
-    is_boxed: bool,
+    pub(crate) is_boxed: bool,
 }
 
 impl Placed {
@@ -117,6 +117,14 @@ impl Placed {
     pub(crate) const fn in_slot<J: Job>() -> Self {
         Self {
             kind: kind_of_job::<J>,
+            is_boxed: false,
+        }
+    }
+
+    /// A future that is where it is said to be.
+    pub(crate) const fn here(kind: fn() -> Kind) -> Self {
+        Self {
+            kind,
             is_boxed: false,
         }
     }

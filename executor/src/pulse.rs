@@ -170,7 +170,7 @@ impl Turn {
         } else {
             // SAFETY: STABLE; HOME.
             let header = unsafe { &*slot };
-            let kind = header.vtable.get().map(|table| table.kind);
+            let kind = header.vtable.get().map(|table| table.future.kind);
             (header.id.load(Ordering::Relaxed), kind)
         };
         beat.from.store(from(), Ordering::Relaxed);

@@ -61,9 +61,6 @@ pub(crate) struct VTable {
     drop_output: unsafe fn(*const Header),
     /// The name of a task that is LIVE and not ENDING. HOME.
     pub(crate) name: unsafe fn(*const Header) -> *const str,
-    /// What the body's type is.
-    #[cfg(feature = "inspect")]
-    pub(crate) kind: fn() -> crate::look::Kind,
     /// Where the future is, and what its type is.
     #[cfg(feature = "inspect")]
     pub(crate) future: crate::look::Placed,
@@ -80,8 +77,6 @@ impl<F: Job> TableFor<F> {
         cancel: cancel::<F>,
         drop_output: drop_output::<F::Output>,
         name: name::<F>,
-        #[cfg(feature = "inspect")]
-        kind: crate::look::kind_of_job::<F>,
         #[cfg(feature = "inspect")]
         future: F::FUTURE,
         #[cfg(feature = "inspect")]

@@ -64,9 +64,9 @@ impl Json {
         self.comma = false;
     }
 
-    /// The text of what was written.
-    pub(crate) fn into_text(self) -> String {
-        self.text
+    /// The text of what was written and is not taken yet.
+    pub(crate) fn text(&mut self) -> &mut String {
+        &mut self.text
     }
 
     /// Writes a number, of which the text is given.

@@ -43,6 +43,8 @@ pub struct Plan {
     pub name: Arc<str>,
     /// Why no state can be told.
     pub limit: Option<Arc<str>>,
+    /// Whether another attempt may tell more: this time the program's file could not be read.
+    pub is_for_now: bool,
 }
 
 /// A tag, and what its values mean.
@@ -101,7 +103,10 @@ pub fn plan_of(vtable: usize, size: usize, type_name: &str) -> Plan {
     match plan {
         Ok(Ok(plan)) => plan,
         Ok(Err(limit)) => empty(limit),
-        Err(missing) => empty(missing.brief()),
+        Err(missing) => Plan {
+            is_for_now: true,
+            ..empty(missing.brief())
+        },
     }
 }
 
@@ -179,9 +184,10 @@ impl<'a> Planner<'a> {
             Nature::Enum => self.enumeration(&note, offset, path),
             _ => match self.only(&note) {
                 Some((inner, at)) => {
-                    let path = match note.is_hidden() || path.text.is_empty() {
-                        true => path.clone(),
-                        false => path.then(note.of.short_name(), None),
+                    let path = if note.is_hidden() || path.text.is_empty() {
+                        path.clone()
+                    } else {
+                        path.then(note.of.short_name(), None)
                     };
                     self.visit(inner, offset + at, &path)
                 }
@@ -290,9 +296,10 @@ impl<'a> Planner<'a> {
 
     /// The end of a path: something of a type that has no tags that say more.
     fn leaf(&mut self, note: &Note, path: &Path) -> PlanNext {
-        let name = match note.is_hidden() || note.nature.is_pointer() {
-            true => &*note.label,
-            false => note.of.short_name(),
+        let name = if note.is_hidden() || note.nature.is_pointer() {
+            &*note.label
+        } else {
+            note.of.short_name()
         };
         let path = match note.nature {
             Nature::Coroutine(_) => path.then(&format!("{} (no more is told)", note.label), None),

@@ -174,8 +174,12 @@ fn now() -> Duration {
 
 /// Prints a dump to standard error, if that takes it: in one piece, so that nothing of other threads comes in between.
 pub(crate) fn print(why: &str, dump: &Dump) {
+    say(&format!("camshaft: {why}\n{dump}"));
+}
+
+/// Prints a text to standard error, if that takes it, in one piece.
+pub(crate) fn say(text: &str) {
     use std::io::Write as _;
-    let text = format!("camshaft: {why}\n{dump}");
     // There is nobody to tell if it cannot be written, and nobody who reads is no reason to end.
     let _ = camshaft_io::without_sigpipe(|| std::io::stderr().lock().write_all(text.as_bytes()));
 }

@@ -51,7 +51,6 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,21 +63,36 @@ use camshaft_inspect::{Plan, PlanNext};
 /// Begins to record the last `polls` polls of the runtime on this thread, and drops what was recorded before. Outside of a
 /// runtime it does nothing.
 ///
-/// It begins with the next batch of polls, so up to 63 that follow are not recorded.
+/// It begins with the next batch of polls, so up to 63 that follow are not recorded. More than 2²⁸ are never kept. Long polls are
+/// [reported](crate::runtime::Builder::report_long_polls) as before, and each poll is then timed on its own.
 pub fn start(polls: usize) {
-    executor::start(settings(polls));
+    begin(settings(polls));
 }
 
 /// As [`start`], with each poll timed on its own.
 pub fn start_exact(polls: usize) {
     let mut settings = settings(polls);
     settings.exact = true;
-    executor::start(settings);
+    begin(settings);
 }
 
 /// Ends the recording of the runtime on this thread, and drops what was recorded.
+///
+/// If long polls are [reported](crate::runtime::Builder::report_long_polls), they still are, and the last 1000 polls are kept for that.
 pub fn stop() {
-    executor::stop();
+    if executor::settings().is_some_and(|settings| settings.long.is_some()) {
+        begin(settings(FEW));
+    } else {
+        executor::stop();
+    }
+}
+
+/// Begins another recording, which reports what the present one does.
+fn begin(mut settings: executor::Settings) {
+    if let Some(present) = executor::settings() {
+        (settings.long, settings.report) = (present.long, present.report);
+    }
+    executor::start(settings);
 }
 
 /// What was recorded of the runtime on this thread; none if nothing is.
@@ -103,7 +117,8 @@ pub(crate) fn settings_for(polls: Option<usize>, long: Option<Duration>) -> exec
     settings.long = long;
     let limit = Limit::default();
     settings.report = Rc::new(move |snapshot| {
-        if limit.allows(Instant::now()) {
+        let is_ours = |poll: &executor::Poll| is_ours(snapshot, poll.kind);
+        if snapshot.polls.iter().any(is_ours) && limit.allows(Instant::now()) {
             let recording = of(snapshot.clone(), None);
             for poll in &recording.polls {
                 print(poll, limit.left_out.take());
@@ -116,7 +131,7 @@ pub(crate) fn settings_for(polls: Option<usize>, long: Option<Duration>) -> exec
 /// How many lines are printed in a second.
 const LINES: u32 = 10;
 
-/// Keeps reports from flooding the output.
+/// Keeps reports from flooding the output. How many were left out is said with the next one, or at the end.
 #[derive(Default)]
 struct Limit {
     second: Cell<Option<Instant>>,
@@ -141,35 +156,53 @@ impl Limit {
     }
 }
 
+impl Drop for Limit {
+    fn drop(&mut self) {
+        let count = self.left_out.get();
+        if count > 0 {
+            super::say(&format!(
+                "camshaft: {count} more long polls were not printed\n"
+            ));
+        }
+    }
+}
+
 /// Prints that a poll took long.
 fn print(poll: &Poll, left_out: u64) {
     let more = match left_out {
         0 => String::new(),
         count => format!(" ({count} more were not printed before)"),
     };
-    // There is nobody to tell if it cannot be written.
-    let _ = writeln!(
-        std::io::stderr().lock(),
-        "camshaft: a long poll: {poll}{more}"
-    );
+    super::say(&format!("camshaft: a long poll: {poll}{more}\n"));
 }
 
 /// The plans that were made, by the address of the vtable that names the type: of this program, so they are the same
-/// everywhere.
+/// everywhere. What failed and may not the next time is not kept.
 static PLANS: Mutex<Option<HashMap<usize, Arc<Plan>>>> = Mutex::new(None);
 
 fn plan_of(kind: &Kind) -> Arc<Plan> {
+    let kind = kind.inner();
     let known = |plans: &Option<HashMap<_, Arc<Plan>>>| plans.as_ref()?.get(&kind.vtable).cloned();
     let plans = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(plan) = known(&plans()) {
         return plan;
     }
     let make = || camshaft_inspect::plan_of(kind.vtable, kind.size, kind.name);
-    let plan = std::panic::catch_unwind(make).unwrap_or_else(|_| Plan::default());
+    let plan = std::panic::catch_unwind(make).unwrap_or_else(|_| failed());
     let plan = Arc::new(plan);
-    plans()
-        .get_or_insert_default()
-        .insert(kind.vtable, Arc::clone(&plan));
+    if !plan.is_for_now {
+        plans()
+            .get_or_insert_default()
+            .insert(kind.vtable, Arc::clone(&plan));
+    }
+    plan
+}
+
+/// What there is of a plan if making it failed.
+fn failed() -> Plan {
+    let mut plan = Plan::default();
+    plan.name = UNKNOWN.into();
+    plan.is_for_now = true;
     plan
 }
 
@@ -200,13 +233,27 @@ fn packed(kind: &Kind) -> Option<executor::Plan> {
         next: step.next.iter().map(next).collect(),
         otherwise: next(&step.otherwise),
     });
-    executor::Plan::new(kind.size, &steps.collect::<Vec<_>>())
+    let plan = executor::Plan::new(kind.inner().size, &steps.collect::<Vec<_>>())?;
+    Some(if kind.boxed.is_some() {
+        plan.in_a_box()
+    } else {
+        plan
+    })
+}
+
+/// What stands for a type without a name.
+const UNKNOWN: &str = "a type that is not known";
+
+/// Whether a poll or a task is the program's. What the runtime does for itself is not.
+fn is_ours(snapshot: &executor::Snapshot, kind: Option<usize>) -> bool {
+    let kind = kind.and_then(|kind| snapshot.kinds.get(kind));
+    kind.is_none_or(|kind| !kind.is_background)
 }
 
 /// Gives the numbers of a snapshot their meaning.
 pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording {
     let plans: Vec<_> = snapshot.kinds.iter().map(plan_of).collect();
-    let unknown: Arc<str> = "a type that is not known".into();
+    let unknown: Arc<str> = UNKNOWN.into();
     let label = |kind: Option<usize>| match kind.and_then(|kind| plans.get(kind)) {
         Some(plan) => Arc::clone(&plan.name),
         None => Arc::clone(&unknown),
@@ -220,27 +267,33 @@ pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording 
         executor::Stand::Dropped => Stand::Dropped,
         _ => Stand::Unknown,
     };
-    // What the runtime does for itself is none of the program's.
-    let is_ours = |kind: Option<usize>| {
-        let kind = kind.and_then(|kind| snapshot.kinds.get(kind));
-        kind.is_none_or(|kind| !kind.is_background)
-    };
-    let polls = (snapshot.polls.iter()).filter(|poll| is_ours(poll.kind));
+    // The places of polls among those that are told.
+    let mut told = 0;
+    let places = snapshot.polls.iter().map(|poll| {
+        let is_ours = is_ours(&snapshot, poll.kind);
+        told += usize::from(is_ours);
+        is_ours.then(|| told - 1)
+    });
+    let places: Vec<_> = places.collect();
+    let polls = snapshot.polls.iter().zip(&places);
+    let polls = polls.filter_map(|(poll, place)| place.map(|_| poll));
     let polls = polls.map(|poll| Poll {
         task: poll.task.map(look::number),
         of: label(poll.kind),
         start: poll.start,
         took: poll.took,
         shared: poll.shared,
+        shared_start: poll.shared_start,
+        shared_took: poll.shared_took,
         scheduled: poll.ready,
         waited: poll.waited,
         woken_by: woken_by(poll.woken_by),
-        woken_in: poll.woken_in,
+        woken_in: poll.woken_in.and_then(|place| places[place]),
         first: poll.first,
         from: stand(poll.kind, poll.from),
         to: stand(poll.kind, poll.to),
     });
-    let tasks = (snapshot.tasks.iter()).filter(|task| is_ours(task.kind));
+    let tasks = (snapshot.tasks.iter()).filter(|task| is_ours(&snapshot, task.kind));
     let tasks = tasks.map(|task| TaskStand {
         task: task.task.map(look::number),
         name: task.name.clone(),
@@ -253,9 +306,10 @@ pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording 
     });
     Recording {
         name: name.map(str::to_owned),
+        thread: camshaft_inspect::attach::thread(),
         began: snapshot.began,
         taken: snapshot.taken,
-        recorded: snapshot.recorded,
+        recorded: snapshot.recorded.saturating_sub(snapshot.background),
         polls: polls.collect(),
         tasks: tasks.collect(),
     }

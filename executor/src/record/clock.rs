@@ -28,10 +28,24 @@ impl Clock {
         let mut clock = Self {
             counter,
             begin: 0,
-            began: monotonic(),
+            began: Duration::ZERO,
         };
-        clock.begin = clock.stamp();
+        (clock.begin, clock.began) = clock.both();
         clock
+    }
+
+    /// One moment by both clocks: the thread may be halted between two readings, so the closest of a few is taken.
+    fn both(&self) -> (u64, Duration) {
+        const CLOSE: Duration = Duration::from_micros(1);
+        if !self.counter {
+            let now = monotonic();
+            return (nanos(now), now);
+        }
+        closest(4, CLOSE, || {
+            let before = monotonic();
+            let stamp = self.stamp();
+            (before, stamp, monotonic())
+        })
     }
 
     /// The present moment.
@@ -62,9 +76,9 @@ impl Clock {
 
     /// Finds out what a tick is worth.
     pub(crate) fn scale(&self) -> Scale {
-        let now = self.stamp();
+        let (now, moment) = self.both();
         let ticks = now.saturating_sub(self.begin);
-        let nanos = nanos(monotonic().saturating_sub(self.began));
+        let nanos = nanos(moment.saturating_sub(self.began));
         let worth = if self.counter && ticks > 0 {
             nanos as f64 / ticks as f64
         } else {
@@ -79,7 +93,7 @@ impl Clock {
 
     /// What a tick is worth, by a short trial.
     fn measure(&self) -> Scale {
-        const TRIAL: Duration = Duration::from_micros(20);
+        const TRIAL: Duration = Duration::from_micros(100);
         while self.counter && monotonic().saturating_sub(self.began) < TRIAL {
             std::hint::spin_loop();
         }
@@ -112,6 +126,28 @@ impl Scale {
     pub(crate) fn span(&self, ticks: f32) -> u64 {
         (f64::from(ticks) * self.nanos_per_tick) as u64
     }
+}
+
+/// Reads two clocks, one before and after the other, so many times at most and until the readings are close enough; gives
+/// the closest, with the middle of the outer two.
+fn closest(
+    times: u32,
+    enough: Duration,
+    mut read: impl FnMut() -> (Duration, u64, Duration),
+) -> (u64, Duration) {
+    let mut best = (0, Duration::ZERO);
+    let mut least = Duration::MAX;
+    for _ in 0..times {
+        let (before, stamp, after) = read();
+        let apart = after.saturating_sub(before);
+        if apart < least {
+            (best, least) = ((stamp, before + apart / 2), apart);
+        }
+        if least <= enough {
+            break;
+        }
+    }
+    best
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -179,6 +215,26 @@ fn counter() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_clocks_the_closest_readings_count() {
+        let micros = Duration::from_micros;
+        let halts = [
+            (micros(10), 100, micros(5000)),
+            (micros(5010), 52, micros(5014)),
+            (micros(6000), 61, micros(6100)),
+            (micros(6100), 62, micros(6101)),
+        ];
+        let with = |times, enough| {
+            let mut all = halts.into_iter();
+            let read = || all.next().expect("no more are read than asked for");
+            closest(times, enough, read)
+        };
+        assert_eq!(with(3, micros(1)), (52, micros(5012)));
+        assert_eq!(with(4, micros(1)).0, 62);
+        assert_eq!(with(4, micros(5)), (52, micros(5012)));
+        assert_eq!(with(1, micros(1)), (100, micros(2505)));
+    }
 
     #[test]
     fn both_clocks_tell_the_same_time() {

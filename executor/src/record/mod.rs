@@ -22,7 +22,9 @@
 mod clock;
 mod plan;
 mod recorder;
+mod room;
 mod snapshot;
+mod switch;
 mod wakes;
 mod watch;
 mod ways;
@@ -43,7 +45,7 @@ use crate::{Executor, Park};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How many polls are kept. Each takes 60 bytes.
+    /// How many polls are kept, up to 2²⁸. Each takes 60 bytes, from when it is there.
     pub polls: usize,
     /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its
     /// turn. It can neither start nor end a recording.
@@ -52,7 +54,8 @@ pub struct Settings {
     pub exact: bool,
     /// Reports polls that took this long, and times each poll on its own.
     pub long: Option<Duration>,
-    /// To whom they are reported: called between two polls. It can neither start nor end a recording.
+    /// To whom they are reported: called between two polls. Neither it nor its drop can start or end a recording. Its
+    /// panics end here, and while a panic leaves the root future it is not called.
     pub report: Rc<dyn Fn(&Snapshot)>,
 }
 
@@ -84,7 +87,8 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PollFacts {
-    /// How long ago its last poll ended; none if it had none since the recording began.
+    /// How long ago its last poll ended, or those with which it shares the time; none if it had none since the recording
+    /// began.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.
     pub polls: u64,
@@ -95,13 +99,17 @@ pub struct PollFacts {
 /// Begins to record the executor that the thread is running, from the next batch of polls on; a recording that there is
 /// ends.
 ///
-/// False outside of an executor.
+/// False outside of an executor, and in what a recording itself calls.
 pub fn start(settings: Settings) -> bool {
-    let home = bundle::current();
-    if let Some(home) = home {
-        home.start_recording(settings);
-    }
-    home.is_some()
+    bundle::current().is_some_and(|home| home.start_recording(settings))
+}
+
+/// What the executor that the thread is running records; none if it records nothing.
+#[must_use]
+pub fn settings() -> Option<Settings> {
+    let home = bundle::current()?;
+    // SAFETY: no user code runs while it lives: the settings are copied.
+    unsafe { home.recorder() }.map(|recorder| recorder.settings.clone())
 }
 
 /// Ends the recording of the executor that the thread is running.
@@ -119,8 +127,8 @@ pub fn snapshot() -> Option<Snapshot> {
 
 impl<P: Park> Executor<P> {
     /// Begins to record, as [`start`].
-    pub fn start_recording(&self, settings: Settings) {
-        self.home().start_recording(settings);
+    pub fn start_recording(&self, settings: Settings) -> bool {
+        self.home().start_recording(settings)
     }
 
     /// Ends the recording.
@@ -149,7 +157,7 @@ fn report(home: Home) {
         .long
         .is_some_and(|long| took.is_some_and(|took| took >= long))
     {
-        (settings.report)(&poll);
+        crate::quietly(|| (settings.report)(&poll));
     }
 }
 

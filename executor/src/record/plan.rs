@@ -3,7 +3,7 @@
 //! Whoever knows the types of a program makes a plan of each; here it is only followed. A plan that reads beyond the end of
 //! the future is refused when it is made, so that following one is a handful of loads.
 
-use super::ways::Check;
+use super::ways::{BOXED, Check};
 
 /// A number of a state that a plan has; see [`Plan::new`].
 pub type State = u16;
@@ -17,6 +17,7 @@ pub struct Plan {
     steps: Box<[Packed]>,
     /// For each step, where to go for each value of the tag, and at last for all other values.
     next: Box<[u32]>,
+    boxed: bool,
 }
 
 /// One tag in a future, and what its values mean.
@@ -95,7 +96,14 @@ impl Plan {
         Some(Self {
             steps: packed.into(),
             next: next.into(),
+            boxed: false,
         })
+    }
+
+    /// The same plan for futures that are in a box of the executor's, which is what is looked at.
+    pub(crate) fn in_a_box(mut self) -> Self {
+        self.boxed = true;
+        self
     }
 
     /// The values that the tags on the way to each state have; none for one to which several ways lead.
@@ -120,7 +128,7 @@ impl Plan {
                 way.push(Check {
                     value: step.base.wrapping_add(index.into()) & mask(step.width),
                     offset: step.offset,
-                    width: step.width,
+                    width: step.width | if self.boxed { BOXED } else { 0 },
                 });
                 let to = self.next[(step.first + index) as usize];
                 match state_of(to) {
@@ -147,6 +155,11 @@ impl Plan {
     #[inline(never)]
     pub(crate) unsafe fn read(&self, future: *const u8) -> State {
         let mut at = 0;
+        let mut future = future;
+        if self.boxed && !self.steps.is_empty() {
+            // SAFETY: the caller's: a box that is pinned is a pointer.
+            future = unsafe { unboxed(future) };
+        }
         while let Some(step) = self.steps.get(at) {
             let place = future.wrapping_add(step.offset as usize);
             // SAFETY: the step lies within the future; the tag of a future that is whole is initialised.
@@ -181,6 +194,13 @@ fn state_of(to: u32) -> State {
 /// The bits of a number of so many bytes.
 fn mask(width: u32) -> u64 {
     u64::MAX >> (64 - 8 * width)
+}
+
+/// What is in the box at an address.
+#[inline]
+pub(super) unsafe fn unboxed(place: *const u8) -> *const u8 {
+    // SAFETY: the caller's.
+    unsafe { place.cast::<*const u8>().read_unaligned() }
 }
 
 /// Reads a number of so many bytes.
@@ -253,6 +273,37 @@ mod tests {
         assert_eq!(state(2, 0xfffe), UNKNOWN);
         // SAFETY: an empty plan reads nothing.
         assert_eq!(unsafe { Plan::default().read(std::ptr::null()) }, UNKNOWN);
+    }
+
+    #[test]
+    fn a_future_in_a_box_is_looked_at_there() {
+        let tag = |offset, next: &[Next]| step(offset, 1, 0, next, Next::Unknown);
+        let steps = [
+            tag(3, &[Next::State(0), Next::Step(1)]),
+            tag(1, &[Next::State(1), Next::State(2)]),
+        ];
+        let plan = Plan::new(4, &steps).expect("it is sound").in_a_box();
+        let mut ways = Ways::new();
+        let kind = ways.add(crate::look::kind::<Box<[u8; 4]>>(), plan);
+        let mut last = None;
+        for (bytes, state) in [
+            ([9, 9, 9, 0], 0),
+            ([9, 0, 9, 1], 1),
+            ([9, 1, 9, 1], 2),
+            ([9, 0, 9, 1], 1),
+            ([9, 1, 9, 1], 2),
+            ([9, 1, 9, 7], UNKNOWN),
+        ] {
+            let boxed: Box<[u8; 4]> = Box::new(bytes);
+            let future = (&raw const boxed).cast();
+            // SAFETY: a box is there.
+            let first = unsafe { ways.first(kind, future) };
+            assert_eq!(ways.meaning(first), (kind, state), "{bytes:?}");
+            if let Some(last) = last.replace(first) {
+                // SAFETY: the same.
+                assert_eq!(unsafe { ways.next(last, future) }, first);
+            }
+        }
     }
 
     #[test]

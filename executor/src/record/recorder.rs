@@ -10,20 +10,22 @@
 //!
 //! Invariants:
 //!
-//! - **RECORDER**: `Local::recorder` is null, or a live box that only [`stop`](Home::stop_recording) frees. A reference to
-//!   what is
-//!   behind it is made by whoever is on the home thread, and never lives across user code, which may stop the recording.
-//! - **SIDES**: the side of a slot belongs to the task whose id it has; whatever else it says is nobody's.
+//! - **RECORDER**: `Local::recorder` is null, or a live box that is freed after it was taken out of there. A reference to
+//!   what is behind it is made by whoever is on the home thread, and lives neither beside another one nor across user code,
+//!   which may end the recording.
+//! - **SIDES**: the side of a slot belongs to the task whose id it has; whatever else it says is nobody's. One that has the
+//!   complement of an id says that the task was there when the recording began.
 
 use std::collections::HashMap;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
+use super::Settings;
 use super::clock::Clock;
 use super::plan::Plan;
+use super::room::{Room, Zero};
 use super::wakes::Turn;
-use super::ways::{NOWHERE, Stand, Ways};
-use super::{PollFacts, Settings};
+use super::ways::{Stand, Ways};
 use crate::bundle::Home;
 use crate::chunk::{Chunk, chunk_of};
 use crate::header::{HEADER_BYTES, Header};
@@ -47,6 +49,9 @@ pub(super) const ROOT: u64 = u64::MAX;
 
 /// Bit of [`Record::to`]: the first poll of a task, which was spawned while this was recorded.
 pub(super) const FIRST: u32 = 1 << 31;
+
+/// Above these bits, [`Record::to`] has the poll's place among those with which it shares the time.
+pub(super) const PLACE_SHIFT: u32 = 24;
 
 /// One poll.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +77,10 @@ const _: () =
 pub(crate) struct Side {
     /// The task; zero is nobody's id.
     pub(super) task: u64,
-    /// The stamp after its last poll; zero if it was not polled since the recording began.
+    /// The stamp after its last poll, or before those with which that shares the time while it is not known; zero if it
+    /// was not polled since the recording began.
     pub(super) since: u64,
-    pub(super) polls: u32,
+    pub(super) polls: u64,
     /// 1 if it was spawned since the recording began, so that its first poll came of no wake; else 0.
     pub(super) first: u32,
     pub(super) stand: Stand,
@@ -90,37 +96,34 @@ pub(super) struct Mark {
     pub(super) who: u8,
 }
 
-/// What a record is before it is one.
-const EMPTY: Record = Record {
-    start: 0,
-    task: 0,
-    since: 0,
-    turn: Turn {
-        popped: 0,
-        pushed: 0,
-    },
-    took: 0.0,
-    from: NOWHERE,
-    to: NOWHERE,
-};
+// SAFETY: numbers, of which zero is one.
+unsafe impl Zero for Record {}
+// SAFETY: the same.
+unsafe impl Zero for Side {}
+// SAFETY: the same.
+unsafe impl Zero for Mark {}
 
 pub(crate) struct Recorder {
     pub(super) clock: Clock,
     /// One more than are kept: that which is going on.
-    polls: Box<[Record]>,
+    polls: Room<Record>,
     /// The place of that.
     place: usize,
     /// How many polls were recorded in all.
     pub(super) count: u64,
-    marks: Box<[Mark]>,
+    marks: Room<Mark>,
     /// How many marks were made in all.
     marked: usize,
     /// How many entries the ready ring had gained when the recording began.
     pub(super) origin: u32,
-    sides: Vec<(&'static Chunk, *mut [Side])>,
-    pub(super) root: Side,
+    sides: Vec<(&'static Chunk, Room<Side>)>,
+    root: Room<Side>,
+    /// The sides of those that share the time, of which the loop knows how many there are.
+    pub(super) sharing: [*mut Side; SHARED as usize],
     /// Whether all polls since the last note were recorded.
     pub(super) synced: bool,
+    /// How many turns the runtime's own tasks had had when the first poll was recorded.
+    pub(super) background_before: Option<u64>,
     /// How many entries the ready ring had gained after the last poll or mark.
     pub(super) noted: usize,
     pub(super) ways: Ways,
@@ -128,8 +131,6 @@ pub(crate) struct Recorder {
     /// The tables and numbers of types that were seen last.
     recent: [(*const VTable, u16); RECENT],
     pub(super) settings: Settings,
-    /// Ids from here on were given out since the recording began.
-    pub(super) first_new: u64,
     /// Whether every poll is timed on its own.
     pub(super) exact: bool,
     /// How many ticks the polls should take that share the time.
@@ -140,44 +141,38 @@ pub(crate) struct Recorder {
 
 const RECENT: usize = 64;
 
+/// The most polls that share the time: a batch.
+pub(super) const SHARED: u32 = crate::executor::BATCH;
+
 /// Types beyond that.
 pub(super) const NO_KIND: u16 = u16::MAX;
 
 /// Polls that share the time should take so long in nanoseconds, of which a look at the clock is a fiftieth or less.
 const SHARE: u64 = 1000;
 
-impl Home {
-    /// Begins a recording, and drops the one that there is.
-    pub(crate) fn start_recording(self, settings: Settings) {
-        if self.noting.get() {
-            return;
-        }
-        self.stop_recording();
+/// The most polls that are kept.
+const MOST: usize = 1 << 28;
+
+impl Recorder {
+    pub(super) fn new(home: Home, settings: Settings) -> Self {
         let clock = Clock::start();
-        let polls = settings.polls.clamp(1, 1 << 28);
-        let recorder = Recorder {
-            polls: vec![EMPTY; polls + 1].into(),
+        let polls = settings.polls.clamp(1, MOST);
+        Self {
+            polls: Room::new(polls + 1),
             place: 0,
             count: 0,
-            marks: vec![
-                Mark {
-                    pushed: 0,
-                    poll: 0,
-                    who: source::UNKNOWN
-                };
-                polls
-            ]
-            .into(),
+            marks: Room::new(polls),
             marked: 0,
-            origin: low(self.ring.pushed() as u64),
+            origin: low(home.ring.pushed() as u64),
             sides: Vec::new(),
-            root: Side::default(),
+            root: Room::new(1),
+            sharing: [ptr::null_mut(); SHARED as usize],
             synced: false,
-            noted: self.ring.pushed(),
+            background_before: None,
+            noted: home.ring.pushed(),
             ways: Ways::new(),
             numbers: HashMap::new(),
             recent: [(ptr::null(), 0); RECENT],
-            first_new: self.peek_id(),
             exact: settings.exact || settings.long.is_some(),
             share: clock.ticks(SHARE),
             long: settings.long.map_or(f32::INFINITY, |long| {
@@ -186,70 +181,52 @@ impl Home {
             }),
             settings,
             clock,
-        };
-        self.recorder.set(Box::into_raw(Box::new(recorder)));
-    }
-
-    /// Ends the recording, if there is one, and frees its memory.
-    pub(crate) fn stop_recording(self) {
-        if self.noting.get() {
-            return;
-        }
-        let recorder = self.recorder.replace(ptr::null_mut());
-        self.recordings.set(self.recordings.get() + 1);
-        if !recorder.is_null() {
-            // SAFETY: RECORDER: it was made from a box, and nobody refers to it.
-            drop(unsafe { Box::from_raw(recorder) });
         }
     }
 
-    #[inline]
-    pub(crate) fn is_recording(self) -> bool {
-        !self.recorder.get().is_null()
+    /// Notes of each task that it is there when the recording begins.
+    pub(super) fn meet_all(&mut self, home: Home) {
+        home.slots.for_each(|slot| {
+            // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
+            let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
+            let sides = Some(chunk.sides.get()).filter(|sides| !sides.is_null());
+            let sides = sides.unwrap_or_else(|| self.add_sides(chunk));
+            let side = Side {
+                task: !id_of(slot),
+                ..Side::default()
+            };
+            let place = sides.wrapping_add(chunk.index_of(slot) as usize);
+            // SAFETY: there is one for each slot of the chunk.
+            unsafe { place.write(side) };
+            true
+        });
     }
 
-    /// What is known of a task; of the root future, if `slot` is its.
-    pub(crate) fn facts(self, slot: *const Header) -> Option<PollFacts> {
-        // SAFETY: no user code runs while it lives.
-        let recorder = unsafe { self.recorder() }?;
-        let side = if ptr::eq(slot, self.root()) {
-            (recorder.root.task != 0).then_some(recorder.root)
-        } else {
-            recorder.known(slot, id_of(slot))
-        };
-        side.map(|side| side.facts(recorder.clock.scale()))
+    /// How many of the polls that are over were of the runtime's own tasks.
+    pub(super) fn background(&self, home: Home) -> u64 {
+        // SAFETY: STABLE.
+        let running = unsafe { home.running.get().as_ref() };
+        let table = running.and_then(|header| header.vtable.get());
+        let goes_on = table.is_some_and(|table| table.is_background);
+        let turns = home.background_turns.get() - u64::from(goes_on);
+        turns.saturating_sub(self.background_before.unwrap_or(turns))
     }
 
-    /// A root future is about to be run. It is another than the last one.
-    pub(crate) fn begin_run(self) {
-        // SAFETY: no user code runs while it lives.
-        let Some(recorder) = (unsafe { self.recorder() }) else {
-            return;
-        };
-        recorder.root = Side::default();
-        recorder.synced = true;
-        recorder.mark(self.ring.pushed(), source::OUTSIDE);
+    /// What is known of the root future; nothing if its task is zero.
+    pub(super) fn root(&self) -> Side {
+        self.root.get(0)
     }
 
-    /// The recording, if there is one.
-    ///
-    /// # Safety
-    ///
-    /// RECORDER: there is no other reference, and no user code runs while this one lives.
-    #[inline]
-    pub(super) unsafe fn recorder<'a>(self) -> Option<&'a mut Recorder> {
-        // SAFETY: the caller's; HOME.
-        unsafe { self.recorder.get().as_mut() }
+    /// Where that is.
+    pub(super) fn root_side(&self) -> *mut Side {
+        self.root.at(0)
     }
-}
 
-impl Recorder {
     /// Begins the record of the turn of the task that was taken from the ready ring as the last, in the place of the oldest
     /// poll.
     #[inline]
-    pub(super) fn open(&mut self, home: Home, side: &Side, now: u64, first: u32) -> *mut Record {
-        let record = &mut self.polls[self.place];
-        *record = Record {
+    pub(super) fn open(&self, home: Home, side: Side, now: u64, first: u32) -> *mut Record {
+        let record = Record {
             start: now,
             task: side.task,
             since: side.since,
@@ -261,7 +238,8 @@ impl Recorder {
             from: side.stand,
             to: first,
         };
-        record
+        self.polls.set(self.place, record);
+        self.polls.at(self.place)
     }
 
     /// The record that was begun is complete.
@@ -275,19 +253,23 @@ impl Recorder {
     }
 
     /// The last poll that is over.
-    pub(super) fn last(&mut self) -> &mut Record {
-        let place = self.place.checked_sub(1).unwrap_or(self.polls.len() - 1);
-        &mut self.polls[place]
+    pub(super) fn last(&self) -> *mut Record {
+        let place = self.place.checked_sub(1);
+        self.polls.at(place.unwrap_or(self.polls.len() - 1))
     }
 
     /// The last polls, no more than so many, oldest first, with their numbers.
-    pub(super) fn records(&self, most: usize) -> impl Iterator<Item = (u64, &Record)> {
-        let room = self.polls.len() - 1;
+    pub(super) fn records(&self, most: usize) -> impl Iterator<Item = (u64, Record)> {
+        let room = self.polls.len();
         let kept = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let kept = kept.min(room).min(most);
-        let (newer, older) = self.polls.split_at(self.place);
-        let all = older.iter().skip(1).chain(newer);
-        (self.count - kept as u64..).zip(all.skip(room - kept))
+        let kept = kept.min(room - 1).min(most);
+        let first = (self.place + room - kept) % room;
+        let numbers = self.count - kept as u64..self.count;
+        numbers.zip(
+            (first..room)
+                .chain(0..first)
+                .map(|place| self.polls.get(place)),
+        )
     }
 
     /// Notes that what the ready ring has gained was pushed between two polls.
@@ -296,29 +278,29 @@ impl Recorder {
             return;
         }
         self.noted = pushed;
-        let place = self.marked % self.marks.len();
-        self.marks[place] = Mark {
+        let mark = Mark {
             pushed: low(pushed as u64),
             poll: low(self.count),
             who,
         };
+        self.marks.set(self.marked % self.marks.len(), mark);
         self.marked += 1;
     }
 
     /// The marks that are left, oldest first.
-    pub(super) fn marks(&self) -> impl Iterator<Item = &Mark> {
+    pub(super) fn marks(&self) -> impl Iterator<Item = Mark> {
         let kept = self.marked.min(self.marks.len());
-        (self.marked - kept..self.marked).map(|number| &self.marks[number % self.marks.len()])
+        (self.marked - kept..self.marked).map(|number| self.marks.get(number % self.marks.len()))
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn add_sides(&mut self, chunk: &'static Chunk) -> *mut Side {
-        let sides: Box<[Side]> = vec![Side::default(); chunk.slots as usize].into();
-        let sides = Box::into_raw(sides);
-        chunk.sides.set(sides.cast());
-        self.sides.push((chunk, sides));
-        sides.cast()
+        let room = Room::new(chunk.slots as usize);
+        let sides = room.at(0);
+        chunk.sides.set(sides);
+        self.sides.push((chunk, room));
+        sides
     }
 
     /// The number of a type that was seen before, by the table of its functions.
@@ -363,10 +345,8 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        for (chunk, sides) in self.sides.drain(..) {
+        for (chunk, _) in &self.sides {
             chunk.sides.set(ptr::null_mut());
-            // SAFETY: `add_sides` made it from a box, and the chunk does not know it any more.
-            drop(unsafe { Box::from_raw(sides) });
         }
     }
 }

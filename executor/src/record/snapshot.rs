@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::PollFacts;
 use super::clock::Scale;
 use super::plan::{LAST, State};
-use super::recorder::{FIRST, NO_KIND, ROOT, Record, Recorder, Side, source};
+use super::recorder::{FIRST, NO_KIND, PLACE_SHIFT, ROOT, Record, Recorder, Side, source};
 use super::wakes::Cause;
 use super::ways;
 use crate::Id;
@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub taken: Duration,
     /// How many polls were recorded in all; the last of them are kept.
     pub recorded: u64,
+    /// How many of those were of tasks that serve the runtime and not the program.
+    pub background: u64,
     /// The types of the futures, which polls name by their place here.
     pub kinds: Vec<Kind>,
     /// The last polls, oldest first.
@@ -48,6 +50,10 @@ pub struct Poll {
     pub took: Duration,
     /// How many polls share the time; 1 if it was timed on its own.
     pub shared: u32,
+    /// When the first of those began…
+    pub shared_start: Duration,
+    /// …and how long they took together. If that is long, one of them may have taken almost all of it.
+    pub shared_took: Duration,
     /// How long it had been ready before.
     pub ready: Option<Duration>,
     /// How long ago its poll before that had ended.
@@ -112,7 +118,7 @@ pub struct Seen {
     pub stand: Stand,
     /// Whether it is being polled.
     pub running: bool,
-    /// How long ago its last poll ended.
+    /// How long ago its last poll ended, or those with which it shares the time.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.
     pub polls: u64,
@@ -126,6 +132,7 @@ impl Snapshot {
         let recorder = unsafe { home.recorder() }?;
         let scale = recorder.clock.scale();
         let mut snapshot = Self::empty(recorder, scale);
+        snapshot.background = recorder.background(home);
         snapshot.polls = polls(recorder, usize::MAX, scale);
         snapshot.tasks = tasks(home, recorder, scale);
         Some(snapshot)
@@ -153,6 +160,7 @@ impl Snapshot {
             began: recorder.clock.began(),
             taken: Duration::from_nanos(scale.now()),
             recorded: recorder.count,
+            background: 0,
             kinds: recorder.ways.kinds().collect(),
             polls: Vec::new(),
             tasks: Vec::new(),
@@ -164,21 +172,20 @@ impl Snapshot {
 fn polls(recorder: &Recorder, most: usize, scale: Scale) -> Vec<Poll> {
     let mut polls: Vec<Poll> = Vec::new();
     let mut first = 0; // of those that share the time
+    let mut count = 0;
     for (_, record) in recorder.records(most) {
-        let poll = poll(recorder, record, scale);
-        polls.push(poll);
+        polls.push(poll(recorder, &record, scale));
+        count = place(&record) + 1;
         if record.took > 0.0 {
-            deal(&mut polls[first..], scale.span(record.took));
+            deal(&mut polls[first..], count, scale.span(record.took));
             first = polls.len();
         }
     }
     // The time of the last is not known yet. The poll that goes on is one of them.
     if let Some(open) = polls.get(first).map(|poll| poll.start) {
         let so_far = Duration::from_nanos(scale.now()).saturating_sub(open);
-        deal(
-            &mut polls[first..],
-            u64::try_from(so_far.as_nanos()).unwrap_or(u64::MAX),
-        );
+        let so_far = u64::try_from(so_far.as_nanos()).unwrap_or(u64::MAX);
+        deal(&mut polls[first..], count, so_far);
     }
     // A span is rounded more than a moment is.
     for place in 1..polls.len() {
@@ -217,18 +224,22 @@ fn name_causes(polls: &mut [Poll], causes: &[Cause]) {
     }
 }
 
-/// Deals out the time that polls took together.
-fn deal(polls: &mut [Poll], nanos: u64) {
-    let count = polls.len() as u64;
-    for (place, poll) in polls.iter_mut().enumerate() {
-        let (begin, end) = (
-            nanos * place as u64 / count,
-            nanos * (place as u64 + 1) / count,
-        );
-        let later = Duration::from_nanos(begin);
+/// The place of a poll among those with which it shares the time.
+fn place(record: &Record) -> u32 {
+    (record.to & !FIRST) >> PLACE_SHIFT
+}
+
+/// Deals out the time that so many polls took together, the last of which are given.
+fn deal(polls: &mut [Poll], count: u32, nanos: u64) {
+    let lost = u64::from(count).saturating_sub(polls.len() as u64);
+    let share = |place| Duration::from_nanos(nanos * place / u64::from(count));
+    for (place, poll) in (lost..).zip(polls) {
+        poll.shared = count;
+        poll.shared_start = poll.start;
+        poll.shared_took = Duration::from_nanos(nanos);
+        let later = share(place);
         poll.start += later;
-        poll.took = Duration::from_nanos(end - begin);
-        poll.shared = u32::try_from(count).unwrap_or(u32::MAX);
+        poll.took = share(place + 1).saturating_sub(later);
         poll.waited = poll.waited.map(|waited| waited + later);
     }
 }
@@ -244,13 +255,15 @@ fn poll(recorder: &Recorder, record: &Record, scale: Scale) -> Poll {
         start: Duration::from_nanos(scale.nanos(record.start)),
         took: Duration::ZERO,
         shared: 1,
+        shared_start: Duration::ZERO,
+        shared_took: Duration::ZERO,
         ready: None,
         waited: (record.since != 0).then(|| Duration::from_nanos(since)),
         woken_by: WokenBy::Unknown,
         woken_in: None,
         first: record.to & FIRST != 0,
         from,
-        to: stand(recorder, record.to & !FIRST).1,
+        to: stand(recorder, record.to & ((1 << PLACE_SHIFT) - 1)).1,
     }
 }
 
@@ -284,8 +297,8 @@ fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
             wakes: facts.wakes,
         }
     };
-    if home.root_future.get().is_some() && recorder.root.task != 0 {
-        let mut root = seen(&recorder.root);
+    if home.root_future.get().is_some() && recorder.root().task != 0 {
+        let mut root = seen(&recorder.root());
         root.running = home.root_activity.get() == crate::look::Activity::Running;
         tasks.push(root);
     }
@@ -315,8 +328,8 @@ impl Side {
         let ago = |stamp| scale.now().saturating_sub(scale.nanos(stamp));
         PollFacts {
             since: (self.since != 0).then(|| Duration::from_nanos(ago(self.since))),
-            polls: self.polls.into(),
-            wakes: self.polls.saturating_sub(self.first).into(),
+            polls: self.polls,
+            wakes: self.polls.saturating_sub(self.first.into()),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Recorder {
     pub(super) fn causes(&self, most: usize) -> Vec<Cause> {
         let turns: Vec<_> = self.records(most).map(|(_, record)| record.turn).collect();
         let first = self.records(most).next().map_or(0, |(number, _)| number);
-        let marks: Vec<_> = self.marks().copied().collect();
+        let marks: Vec<_> = self.marks().collect();
         let origin = (first == 0).then_some(self.origin);
         causes(&turns, super::recorder::low(first), &marks, origin)
     }

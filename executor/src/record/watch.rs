@@ -11,7 +11,7 @@
 //! Who woke whom needs no trace in the wakers: what the ready ring gained during a poll was made ready by that task, what
 //! it gained while the executor slept by I/O or timers, what came with the inbox by other threads.
 //!
-//! Invariants: RECORDER, SIDES (see [`super::recorder`]), HOME (see [`crate::header`]).
+//! Invariants: RECORDER, SIDES (see [`super::recorder`]), ROOM (see [`super::room`]), HOME (see [`crate::header`]).
 
 use std::pin::Pin;
 use std::ptr;
@@ -19,18 +19,17 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::Ended;
-use super::plan::{State, UNKNOWN};
-use super::recorder::{FIRST, NO_KIND, ROOT, Record, Recorder, Side, body, id_of, low, source};
+use super::plan::{Plan, State, UNKNOWN};
+use super::recorder::{
+    FIRST, NO_KIND, PLACE_SHIFT, ROOT, Record, Recorder, SHARED, Side, body, id_of, low, source,
+};
 use super::ways::{COMPLETED, DROPPED, NOWHERE, PANICKED, Stand};
 use crate::bundle::Home;
 use crate::chunk::{Chunk, chunk_of};
 use crate::header::{Header, run, state};
-use crate::look::Kind;
+use crate::look::Placed;
 use crate::pulse::Turn;
 use crate::{Executor, Park, coop};
-
-/// The most polls that share the time: a batch.
-const SHARED: u32 = crate::executor::BATCH;
 
 /// What the loop remembers from one note to the next.
 struct Watch {
@@ -73,10 +72,7 @@ impl<P: Park> Executor<P> {
                 let turn = Turn::begin(home, slot, || watch.from());
                 self.turn(slot);
                 drop(turn);
-                if !begun {
-                    continue;
-                }
-                watch.end()
+                if begun { watch.end() } else { watch.is_there() }
             } else {
                 watch.begin_root(slot, ptr::from_ref(&*future).cast());
                 let turn = Turn::begin(home, slot, || watch.from());
@@ -105,15 +101,18 @@ impl Watch {
         // SAFETY: RECORDER: no user code runs while it lives.
         let recorder = unsafe { home.recorder() }?;
         let now = recorder.clock.stamp();
-        let gained = match std::mem::replace(&mut recorder.synced, true) {
-            true => source::EVENT,
-            false => source::UNKNOWN,
+        let turns = home.background_turns.get();
+        recorder.background_before.get_or_insert(turns);
+        let gained = if std::mem::replace(&mut recorder.synced, true) {
+            source::EVENT
+        } else {
+            source::UNKNOWN
         };
         recorder.mark(arrived, gained);
         recorder.mark(home.ring.pushed(), source::THREAD);
         Some(Self {
             home,
-            recorder,
+            recorder: home.recorder.get(),
             generation: home.recordings.get(),
             now,
             shared: 0,
@@ -124,19 +123,18 @@ impl Watch {
         })
     }
 
-    /// The recording, unless it was stopped. No user code may run while the reference lives.
+    /// Whether the recording was not ended.
     #[inline]
-    fn recorder<'a>(&self) -> Option<&'a mut Recorder> {
-        // SAFETY: RECORDER: the same generation means that it was not stopped.
-        (self.home.recordings.get() == self.generation).then(|| unsafe { &mut *self.recorder })
+    fn is_there(&self) -> bool {
+        self.home.recordings.get() == self.generation
     }
 
-    /// The recording, before a turn: no user code has run since the last one was recorded.
+    /// Does something with the recording, which is there; it calls nothing of others.
     #[inline]
-    fn recorder_before<'a>(&self) -> &'a mut Recorder {
-        debug_assert_eq!(self.home.recordings.get(), self.generation);
-        // SAFETY: RECORDER: what was called in between can't stop it.
-        unsafe { &mut *self.recorder }
+    fn with<T>(&self, work: impl FnOnce(&mut Recorder) -> T) -> T {
+        debug_assert!(self.is_there());
+        // SAFETY: RECORDER: the same generation means that it was not freed, and the reference is gone when this returns.
+        work(unsafe { &mut *self.recorder })
     }
 
     /// A task that was taken from the ring is about to have its turn. False if it has ended since it was made ready, so
@@ -152,7 +150,7 @@ impl Watch {
         let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
         let mut sides = chunk.sides.get();
         if sides.is_null() {
-            sides = self.recorder_before().add_sides(chunk);
+            sides = self.with(|recorder| recorder.add_sides(chunk));
         }
         let side = sides.wrapping_add(chunk.index_of(slot) as usize);
         let mut first = 0;
@@ -162,11 +160,13 @@ impl Watch {
         }
         (self.slot, self.side) = (slot, side);
         // SAFETY: SIDES.
-        let side = unsafe { &*side };
-        self.record = self
-            .recorder_before()
-            .open(self.home, side, self.now, first);
+        self.open(unsafe { side.read() }, first);
         true
+    }
+
+    #[inline]
+    fn open(&mut self, side: Side, first: u32) {
+        self.record = self.with(|recorder| recorder.open(self.home, side, self.now, first));
     }
 
     /// The first turn of a task in this recording: its type and its state are looked up. Returns whether it was spawned
@@ -176,15 +176,15 @@ impl Watch {
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
         let table = header.vtable.get().filter(|_| header.is_whole());
-        let known = table.and_then(|table| self.recorder_before().recent(table));
+        let known = table.and_then(|table| self.with(|recorder| recorder.recent(table)));
         let kind =
-            known.unwrap_or_else(|| table.map_or(NO_KIND, |table| self.number((table.kind)())));
-        let recorder = self.recorder_before();
+            known.unwrap_or_else(|| table.map_or(NO_KIND, |table| self.number(table.future)));
         if let (None, Some(table)) = (known, table) {
-            recorder.remember(table, kind);
+            self.with(|recorder| recorder.remember(table, kind));
         }
         let task = id_of(slot);
-        let first = task >= recorder.first_new;
+        // SAFETY: SIDES.
+        let first = unsafe { &*side }.task != !task;
         let fresh = Side {
             task,
             since: 0,
@@ -192,7 +192,7 @@ impl Watch {
             first: u32::from(first),
             stand: match table {
                 // SAFETY: it is whole, and of this type.
-                Some(_) => unsafe { recorder.ways.first(kind, body(slot)) },
+                Some(_) => self.with(|recorder| unsafe { recorder.ways.first(kind, body(slot)) }),
                 None => NOWHERE,
             },
         };
@@ -202,85 +202,89 @@ impl Watch {
     }
 
     /// The number of a type. The plan of a new one is made without a borrow, and outside of what is timed as a poll.
-    fn number(&mut self, kind: Kind) -> u16 {
-        let recorder = self.recorder_before();
-        if let Some(number) = recorder.number(&kind) {
+    fn number(&mut self, future: Placed) -> u16 {
+        let kind = (future.kind)();
+        if let Some(number) = self.with(|recorder| recorder.number(&kind)) {
             return number;
         }
-        let make = recorder.settings.plan;
+        let make = self.with(|recorder| recorder.settings.plan);
         self.close();
+        let mut plan = Plan::default();
         let noting = super::Noting::begin(self.home);
-        let plan = make(&kind);
+        crate::quietly(|| plan = make(&kind));
         drop(noting);
-        let recorder = self.recorder_before();
-        self.now = recorder.clock.stamp();
-        recorder.add_kind(kind, plan)
+        if future.is_boxed {
+            plan = plan.in_a_box();
+        }
+        self.now = self.with(|recorder| recorder.clock.stamp());
+        self.with(|recorder| recorder.add_kind(kind, plan))
     }
 
     /// The root future, which is at an address, is about to be polled.
     fn begin_root(&mut self, slot: *const Header, future: *const u8) {
-        if self.recorder_before().root.task == 0 {
-            let kind = self.home.root_future.get().map(|root| (root.kind)());
-            let kind = kind.map_or(NO_KIND, |kind| self.number(kind));
-            let recorder = self.recorder_before();
-            recorder.root = Side {
+        self.side = self.with(|recorder| recorder.root_side());
+        if self.with(|recorder| recorder.root().task) == 0 {
+            let root = self.home.root_future.get();
+            let kind = root.map_or(NO_KIND, |root| self.number(Placed::here(root.kind)));
+            let fresh = Side {
                 task: ROOT,
                 // SAFETY: it is whole, and of this type.
-                stand: unsafe { recorder.ways.first(kind, future) },
+                stand: self.with(|recorder| unsafe { recorder.ways.first(kind, future) }),
                 ..Side::default()
             };
+            // SAFETY: SIDES.
+            unsafe { self.side.write(fresh) };
         }
-        let recorder = self.recorder_before();
-        (self.slot, self.side) = (slot, &raw mut recorder.root);
-        let side = recorder.root;
-        self.record = recorder.open(self.home, &side, self.now, 0);
+        self.slot = slot;
+        // SAFETY: SIDES.
+        self.open(unsafe { self.side.read() }, 0);
     }
 
     /// The state of the task whose turn begins, if it is known.
     fn from(&self) -> State {
         // SAFETY: SIDES, if it is not null.
         match unsafe { self.side.as_ref() }.filter(|_| !self.slot.is_null()) {
-            Some(side) => self.recorder_before().ways.meaning(side.stand).1,
+            Some(side) => self.with(|recorder| recorder.ways.meaning(side.stand).1),
             None => UNKNOWN,
         }
     }
 
-    /// Records the turn that is over. False if the recording was stopped in it.
+    /// Records the turn that is over. False if the recording was ended in it.
     #[inline]
     fn end(&mut self) -> bool {
         let slot = std::mem::replace(&mut self.slot, ptr::null());
-        let Some(recorder) = self.recorder() else {
+        if !self.is_there() {
             return false;
-        };
+        }
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
-        // SAFETY: the recording is there.
-        let Record { task, from, .. } = unsafe { *self.record };
+        // SAFETY: ROOM.
+        let Record { task, from, .. } = unsafe { self.record.read() };
         let alive = header.state.load(Ordering::Relaxed) == state::LIVE;
         let to = if alive && id_of(slot) == task {
             // SAFETY: a task that is alive after its turn has a future that is whole.
-            unsafe { recorder.ways.next(from, body(slot)) }
+            self.with(|recorder| unsafe { recorder.ways.next(from, body(slot)) })
         } else {
             self.ending()
         };
-        self.settle(recorder, to);
+        self.settle(to);
         true
     }
 
     /// Records the turn of the root future, which is at an address unless it has ended.
     fn end_root(&mut self, future: Option<*const u8>) -> bool {
         self.slot = ptr::null();
-        let Some(recorder) = self.recorder() else {
+        if !self.is_there() {
             return false;
-        };
-        // SAFETY: the recording is there.
-        let Record { from, .. } = unsafe { *self.record };
+        }
+        // SAFETY: ROOM.
+        let Record { from, .. } = unsafe { self.record.read() };
         let to = match future {
             // SAFETY: it is whole, and of the type that was looked up when its turn began.
-            Some(future) => unsafe { recorder.ways.next(from, future) },
+            Some(future) => self.with(|recorder| unsafe { recorder.ways.next(from, future) }),
             None => COMPLETED,
         };
-        self.settle(recorder, to);
+        self.settle(to);
         true
     }
 
@@ -296,41 +300,54 @@ impl Watch {
 
     /// Completes the record of the turn that is over.
     #[inline]
-    fn settle(&mut self, recorder: &mut Recorder, to: Stand) {
-        // SAFETY: the recording is there.
+    fn settle(&mut self, to: Stand) {
+        // SAFETY: ROOM.
         let record = unsafe { &mut *self.record };
-        record.to |= to;
+        record.to |= to | (self.shared << PLACE_SHIFT);
         record.turn.pushed = low(self.home.ring.pushed() as u64);
-        recorder.close();
+        // SAFETY: SIDES.
+        let side = unsafe { &mut *self.side };
+        (side.stand, side.since) = (to, self.now);
+        side.polls += 1;
+        self.with(|recorder| {
+            recorder.sharing[self.shared as usize] = self.side;
+            recorder.close();
+        });
         self.shared += 1;
         if self.shared >= self.share {
             self.close();
         }
-        // SAFETY: SIDES; the recording is there: what `close` calls cannot stop it.
-        let side = unsafe { &mut *self.side };
-        (side.stand, side.since) = (to, self.now);
-        side.polls = side.polls.wrapping_add(1);
     }
 
     /// Looks at the time, for all polls since it was looked at last.
     #[inline(never)]
     fn close(&mut self) {
-        if self.shared == 0 {
+        let shared = std::mem::take(&mut self.shared);
+        if shared == 0 {
             return;
         }
-        let recorder = self.recorder_before();
-        let now = recorder.clock.stamp();
-        let ticks = now.saturating_sub(self.now);
-        let took = span(ticks);
-        recorder.last().took = took;
-        if !recorder.exact {
+        let before = self.now;
+        let (now, share, long) = self.with(|recorder| {
+            let now = recorder.clock.stamp().max(before);
+            let ticks = now - before;
+            let took = span(ticks);
+            // SAFETY: ROOM.
+            unsafe { &mut *recorder.last() }.took = took;
+            for side in &recorder.sharing[..shared as usize] {
+                // SAFETY: SIDES: it was put there since the recording began.
+                unsafe { &mut **side }.since = now;
+            }
             // One poll of this group, and how many of its kind take as long as are to share a look at the clock.
-            let polls = recorder.share.saturating_mul(self.shared.into()) / ticks.max(1);
-            self.share = u32::try_from(polls).unwrap_or(SHARED).clamp(1, SHARED);
-        }
-        let long = took >= recorder.long;
-        (self.now, self.shared) = (now.max(self.now), 0);
-        if long {
+            let polls = recorder.share.saturating_mul(shared.into()) / ticks.max(1);
+            let share = match u32::try_from(polls) {
+                _ if recorder.exact => 1,
+                Ok(polls) => polls.clamp(1, SHARED),
+                Err(_) => SHARED,
+            };
+            (now, share, took >= recorder.long)
+        });
+        (self.now, self.share) = (now, share);
+        if long && !std::thread::panicking() {
             self.report();
         }
     }
@@ -339,21 +356,21 @@ impl Watch {
     #[inline(never)]
     fn report(&mut self) {
         super::report(self.home);
-        self.now = self.recorder_before().clock.stamp();
+        self.now = self.with(|recorder| recorder.clock.stamp());
     }
 }
 
 impl Drop for Watch {
     /// The batch is over. If a poll is not, a panic leaves it, which only that of the root future does.
     fn drop(&mut self) {
-        let Some(recorder) = self.recorder() else {
+        if !self.is_there() {
             return;
-        };
+        }
         if !self.slot.is_null() {
-            self.settle(recorder, PANICKED);
+            self.settle(PANICKED);
         }
         self.close();
-        self.recorder_before().noted = self.home.ring.pushed();
+        self.with(|recorder| recorder.noted = self.home.ring.pushed());
     }
 }
 

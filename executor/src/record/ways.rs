@@ -4,7 +4,7 @@
 //! can be compared at once, and which state followed it the last time. That one is tried first; a loop is then followed
 //! without plans.
 
-use super::plan::{LAST, Plan, State, UNKNOWN};
+use super::plan::{LAST, Plan, State, UNKNOWN, load, unboxed};
 use super::recorder::NO_KIND;
 use crate::look::Kind;
 
@@ -25,8 +25,12 @@ const MOST: usize = 1 << 24;
 pub(super) struct Check {
     pub(super) value: u64,
     pub(super) offset: u32,
+    /// How many bytes the tag has; with [`BOXED`], it is in the box that is there.
     pub(super) width: u32,
 }
+
+/// Bit of [`Check::width`].
+pub(super) const BOXED: u32 = 1 << 31;
 
 /// A state.
 #[derive(Clone, Copy, Debug)]
@@ -188,18 +192,27 @@ const NEVER: Check = Check {
 impl Check {
     #[inline(always)]
     unsafe fn holds(&self, future: *const u8) -> bool {
-        let place = future.wrapping_add(self.offset as usize);
         if self.width == 1 {
+            let place = future.wrapping_add(self.offset as usize);
             // SAFETY: the caller's.
             return u64::from(unsafe { place.read() }) == self.value;
         }
         // SAFETY: the caller's.
-        unsafe { self.holds_wide(place) }
+        unsafe { self.holds_elsewhere(future) }
     }
 
     #[inline(never)]
-    unsafe fn holds_wide(&self, place: *const u8) -> bool {
+    unsafe fn holds_elsewhere(&self, future: *const u8) -> bool {
+        let width = self.width & !BOXED;
+        if width == 0 {
+            return false;
+        }
+        let mut future = future;
+        if self.width != width {
+            // SAFETY: the caller's.
+            future = unsafe { unboxed(future) };
+        }
         // SAFETY: the caller's.
-        self.width != 0 && unsafe { super::plan::load(place, self.width) } == self.value
+        unsafe { load(future.wrapping_add(self.offset as usize), width) == self.value }
     }
 }

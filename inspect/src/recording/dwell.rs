@@ -29,7 +29,7 @@ pub struct Dwell {
     pub max: Duration,
     /// How much of the total the tasks had already been woken, and waited for their turn.
     pub scheduled: Duration,
-    /// How long the polls took that began there.
+    /// How long the polls took that began there, but for those that took long together with others.
     pub busy: Duration,
     /// How many tasks stand there now.
     pub waiting: u64,
@@ -51,7 +51,9 @@ pub(super) fn of(recording: &Recording) -> Vec<Dwell> {
     let mut places: HashMap<(&Arc<str>, &Stand), Gathered> = HashMap::new();
     for poll in &recording.polls {
         let place = places.entry((&poll.of, &poll.from)).or_default();
-        place.busy += poll.took;
+        if !poll.is_unclear() {
+            place.busy += poll.took;
+        }
         // One that was just spawned stands there since then.
         let dwell = poll.waited.or(poll.scheduled.filter(|_| poll.first));
         if let Some(dwell) = dwell {

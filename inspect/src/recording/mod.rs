@@ -14,6 +14,7 @@ mod tests;
 mod trace;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use crate::plan::PlanState;
 pub struct Recording {
     /// The name of the runtime.
     pub name: Option<String>,
+    /// The thread that it was recorded on, as `gettid(2)` says.
+    pub thread: u32,
     /// When the recording began, as a reading of `CLOCK_MONOTONIC`.
     pub began: Duration,
     /// When this was taken.
@@ -48,10 +51,15 @@ pub struct Poll {
     pub of: Arc<str>,
     /// When the poll began.
     pub start: Duration,
-    /// How long it took. If it was not timed on its own, an equal part of what the [`shared`](Self::shared) took together.
+    /// How long it took. If it was not timed on its own, an equal part of what the [`shared`](Self::shared) took together,
+    /// which says little of it if they took [long](Self::is_unclear).
     pub took: Duration,
     /// How many polls were timed together; 1 if this one was timed on its own.
     pub shared: u32,
+    /// When the first of those began…
+    pub shared_start: Duration,
+    /// …and how long they took together.
+    pub shared_took: Duration,
     /// How long the task had been ready, from the end of what woke it.
     pub scheduled: Option<Duration>,
     /// How long ago the poll before had ended.
@@ -138,13 +146,25 @@ impl Recording {
         dwell::of(self)
     }
 
-    /// The polls that took longest, the longest first.
+    /// The polls that took longest, the longest first, of those of which it is [known](Poll::is_unclear) how long they took.
     #[must_use]
     pub fn longest(&self, count: usize) -> Vec<&Poll> {
-        let mut polls: Vec<_> = self.polls.iter().collect();
+        let clear = self.polls.iter().filter(|poll| !poll.is_unclear());
+        let mut polls: Vec<_> = clear.collect();
         polls.sort_by_key(|poll| std::cmp::Reverse(poll.took));
         polls.truncate(count);
         polls
+    }
+
+    /// The polls that took longest together, the longest first, where nobody [knows](Poll::is_unclear) which of them did.
+    #[must_use]
+    pub fn longest_together(&self, count: usize) -> Vec<&[Poll]> {
+        let together = |one: &Poll, two: &Poll| one.shared_start == two.shared_start;
+        let mut groups: Vec<_> = self.polls.chunk_by(together).collect();
+        groups.retain(|group| group[0].is_unclear());
+        groups.sort_by_key(|group| std::cmp::Reverse(group[0].shared_took));
+        groups.truncate(count);
+        groups
     }
 
     /// Everything, as JSON.
@@ -163,10 +183,66 @@ impl Recording {
     ///
     /// One track has all polls, as the thread made them. Each task has a track of its own, with its polls and, between
     /// them, where it stood. Arrows lead from the poll that woke a task to the poll of that task. What cannot be known
-    /// exactly is said in the arguments of a poll.
+    /// exactly is said in the arguments of a poll. Polls that took long together are one slice of the track of all, since
+    /// nobody knows which of them did.
+    ///
+    /// Times are those of `CLOCK_MONOTONIC` and numbers begin with the thread's, so that the events of several runtimes, each
+    /// on its thread, may be put into one list.
+    ///
+    /// It takes a kilobyte or so for each poll: [`write_chrome_trace`](Self::write_chrome_trace) needs no memory for that.
     #[must_use]
     pub fn to_chrome_trace(&self) -> String {
-        trace::of(self)
+        let mut text = Vec::new();
+        // A vector takes all that is written.
+        let _ = self.write_chrome_trace(&mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Writes what [`to_chrome_trace`](Self::to_chrome_trace) gives, in pieces of some ten kilobytes.
+    ///
+    /// A recording is plain data, and may be sent to another thread that writes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer; then part of it was written.
+    pub fn write_chrome_trace(&self, mut to: impl io::Write) -> io::Result<()> {
+        trace::write(self, &mut to)
+    }
+}
+
+impl Poll {
+    /// Polls that take longer than this together are not told as equal parts of it.
+    const CLEAR: Duration = Duration::from_micros(10);
+
+    /// Whether nobody knows how long it took: it was timed together with others, and they took more than 10 µs together, nearly all
+    /// of which may be one poll's. [`took`](Self::took) is then only where to draw it.
+    #[must_use]
+    pub fn is_unclear(&self) -> bool {
+        self.shared > 1 && self.shared_took > Self::CLEAR
+    }
+}
+
+impl WokenBy {
+    /// A word for it: `task`, `root`, `event`, `thread`, `outside` or `unknown`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task(_) => "task",
+            Self::Root => "root",
+            Self::Event => "event",
+            Self::Thread => "thread",
+            Self::Outside => "outside",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The number of the task that it was, if it was one.
+    #[must_use]
+    pub fn task(self) -> Option<u64> {
+        match self {
+            Self::Task(id) => Some(id),
+            _ => None,
+        }
     }
 }
 
@@ -215,9 +291,18 @@ impl fmt::Display for Poll {
             Some(id) => write!(f, "task {id}")?,
             None => f.write_str("the root future")?,
         }
-        write!(f, " ({}) was polled for {:.1?}", self.of, self.took)?;
-        if self.shared > 1 {
-            write!(f, " (a part of {} polls)", self.shared)?;
+        let (of, shared) = (&self.of, self.shared);
+        if self.is_unclear() {
+            write!(
+                f,
+                " ({of}) was one of {shared} polls that took {:.1?} together",
+                self.shared_took
+            )?;
+        } else {
+            write!(f, " ({of}) was polled for {:.1?}", self.took)?;
+            if shared > 1 {
+                write!(f, " (a part of {shared} polls)")?;
+            }
         }
         write!(f, ": from {}, to {}; ", self.from, self.to)?;
         let how = if self.first { "spawned" } else { "woken" };

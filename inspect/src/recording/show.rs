@@ -11,6 +11,8 @@ use crate::json::{Json, ToJson};
 const LINES: usize = 20;
 /// How many of the longest polls are shown.
 const LONGEST: usize = 5;
+/// How many types are named of polls that took long together.
+const TYPES: usize = 5;
 /// The longest bar.
 const BAR: u32 = 20;
 
@@ -36,7 +38,48 @@ impl fmt::Display for Recording {
         for poll in longest {
             writeln!(f, "  {poll}")?;
         }
+        let together = self.longest_together(LONGEST);
+        if !together.is_empty() {
+            writeln!(
+                f,
+                "the longest polls that were timed together; one of each line took nearly all of that"
+            )?;
+        }
+        for polls in together {
+            writeln!(f, "  {}", Together(polls))?;
+        }
         Ok(())
+    }
+}
+
+/// Polls that were timed together.
+struct Together<'a>(&'a [Poll]);
+
+impl Together<'_> {
+    /// The types of their tasks, each once.
+    fn types(&self) -> Vec<&str> {
+        let mut types: Vec<&str> = self.0.iter().map(|poll| &*poll.of).collect();
+        types.sort_unstable();
+        types.dedup();
+        types
+    }
+}
+
+impl fmt::Display for Together<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = &self.0[0];
+        let types = self.types();
+        let more = match types.len().saturating_sub(TYPES) {
+            0 => String::new(),
+            more => format!(" and {more} types more"),
+        };
+        write!(
+            f,
+            "{} polls in {:.1?}, of {}{more}",
+            first.shared,
+            first.shared_took,
+            types[..types.len().min(TYPES)].join(", ")
+        )
     }
 }
 
@@ -91,9 +134,10 @@ fn spent(dwell: &Dwell) -> Duration {
 /// The path says the type as well, unless it is not known.
 fn place(dwell: &Dwell) -> String {
     let path = dwell.stand.to_string();
-    match path.starts_with(&*dwell.of) {
-        true => path,
-        false => format!("{}: {path}", dwell.of),
+    if path.starts_with(&*dwell.of) {
+        path
+    } else {
+        format!("{}: {path}", dwell.of)
     }
 }
 
@@ -115,6 +159,7 @@ impl ToJson for Recording {
     fn write(&self, json: &mut Json) {
         json.object(|json| {
             json.field("name", &self.name.as_deref());
+            json.field("thread", &u64::from(self.thread));
             json.field("began_ns", &nanos(self.began));
             json.field("taken_ns", &nanos(self.taken));
             json.field("recorded", &self.recorded);
@@ -133,9 +178,14 @@ impl ToJson for Poll {
             json.field("start_ns", &nanos(self.start));
             json.field("took_ns", &nanos(self.took));
             json.field("shared", &u64::from(self.shared));
+            json.field("shared_start_ns", &nanos(self.shared_start));
+            json.field("shared_took_ns", &nanos(self.shared_took));
+            json.field("unclear", &self.is_unclear());
             json.field("scheduled_ns", &self.scheduled.map(nanos));
             json.field("waited_ns", &self.waited.map(nanos));
-            json.field("woken_by", &self.woken_by.to_string());
+            json.field("woken_by", self.woken_by.name());
+            json.field("waker", &self.woken_by.task());
+            json.field("woken_in", &self.woken_in.map(|place| place as u64));
             json.field("first", &self.first);
             json.field("from", &self.from.to_string());
             json.field("to", &self.to.to_string());

@@ -37,6 +37,8 @@ fn poll(numbers: &mut Numbers) -> Poll {
         start: nanos(numbers.below(1 << 40)),
         took: nanos(numbers.below(1 << 20)),
         shared: 1,
+        shared_start: Duration::ZERO,
+        shared_took: Duration::ZERO,
         scheduled: (numbers.below(3) > 0).then(|| nanos(numbers.below(100))),
         waited: (numbers.below(4) > 0).then(|| nanos(numbers.below(1000))),
         woken_by: WokenBy::Event,
@@ -170,4 +172,103 @@ fn a_dwell_has_its_keys_in_json() {
         "[{\"type\":\"app::serve\",\"state\":\"app::serve src/main.rs:7\",\"line\":null,\"count\":1,\"total_ns\":2000,\
          \"p50_ns\":2000,\"p99_ns\":2000,\"max_ns\":2000,\"scheduled_ns\":30,\"busy_ns\":5,\"waiting\":0,\"longest_ns\":0}]"
     );
+}
+
+/// Polls of these tasks, which were timed together.
+fn together(start: u64, micros: u64, tasks: &[u64]) -> Vec<Poll> {
+    let (count, took) = (tasks.len() as u64, Duration::from_micros(micros));
+    let share = took / u32::try_from(count).expect("they are few");
+    let one = |(place, task): (u64, &u64)| Poll {
+        task: Some(*task),
+        of: format!("app::of_{task}").into(),
+        start: Duration::from_micros(start + micros * place / count),
+        took: share,
+        shared: u32::try_from(count).expect("they are few"),
+        shared_start: Duration::from_micros(start),
+        shared_took: took,
+        from: stand(*task),
+        ..poll(&mut Numbers(1))
+    };
+    (0..).zip(tasks).map(one).collect()
+}
+
+#[test]
+fn nobody_is_blamed_for_what_one_of_many_polls_took() {
+    let mut polls = together(100, 4, &[1, 2]);
+    polls.extend(together(200, 64_000, &[1, 2, 3, 2]));
+    polls.extend(together(65_000, 9, &[1]));
+    polls.extend(together(66_000, 300, &[3, 1]));
+    let recording = Recording {
+        polls,
+        ..Recording::default()
+    };
+    let longest: Vec<_> = recording.longest(9).iter().map(|poll| poll.took).collect();
+    assert_eq!(longest, [9, 2, 2].map(Duration::from_micros));
+    let groups = recording.longest_together(9);
+    let counts: Vec<_> = groups.iter().map(|group| group.len()).collect();
+    assert_eq!(counts, [4, 2]);
+    assert_eq!(recording.longest_together(1).len(), 1);
+    let busy: Duration = recording.dwell().iter().map(|dwell| dwell.busy).sum();
+    assert_eq!(busy, Duration::from_micros(13));
+    let text = recording.to_string();
+    let line = "  4 polls in 64.0ms, of app::of_1, app::of_2, app::of_3\n";
+    assert!(text.contains(line), "{text}");
+    let line = groups[0][0].to_string();
+    let told = "task 1 (app::of_1) was one of 4 polls that took 64.0ms together: ";
+    assert!(line.starts_with(told), "{line}");
+}
+
+#[test]
+fn a_trace_is_written_in_pieces_and_errors_are_told() {
+    /// Takes so many pieces.
+    struct Takes(usize, Vec<u8>);
+    impl std::io::Write for Takes {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let left = self.0.checked_sub(1);
+            self.0 = left.ok_or(std::io::ErrorKind::StorageFull)?;
+            self.1.extend(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let tasks: Vec<_> = (0..1000).collect();
+    let recording = Recording {
+        thread: 7,
+        polls: together(1, 5, &tasks),
+        ..Recording::default()
+    };
+    let text = recording.to_chrome_trace();
+    assert!(text.len() > 200_000, "{}", text.len());
+    let mut all = Takes(usize::MAX, Vec::new());
+    recording
+        .write_chrome_trace(&mut all)
+        .expect("it takes all");
+    assert_eq!(all.1, text.as_bytes());
+    assert!((3..50).contains(&(usize::MAX - all.0)));
+    for takes in 0..3 {
+        let error = recording.write_chrome_trace(Takes(takes, Vec::new()));
+        let kind = error.map_err(|error| error.kind());
+        assert_eq!(kind, Err(std::io::ErrorKind::StorageFull));
+    }
+    assert!(text.contains("\"pid\":7,"));
+}
+
+#[test]
+fn a_machine_can_follow_who_woke_whom() {
+    let woken = |woken_by, woken_in| Recording {
+        polls: vec![Poll {
+            woken_by,
+            woken_in,
+            ..poll(&mut Numbers(1))
+        }],
+        ..Recording::default()
+    };
+    let text = woken(WokenBy::Task(8), Some(3)).to_json();
+    let told = "\"woken_by\":\"task\",\"waker\":8,\"woken_in\":3,";
+    assert!(text.contains(told), "{text}");
+    let text = woken(WokenBy::Root, None).to_json();
+    let told = "\"woken_by\":\"root\",\"waker\":null,\"woken_in\":null,";
+    assert!(text.contains(told), "{text}");
 }

@@ -6,9 +6,11 @@
 //!   task 8   state        ▐poll▌  state …          an arrow from the poll that woke it
 //! ```
 //!
-//! Times are microseconds of `CLOCK_MONOTONIC`, so that traces of several runtimes fit together.
+//! Times are microseconds of `CLOCK_MONOTONIC`. The number of the process is that of the thread, of which there is none else
+//! in the system at that time, and those of arrows begin with it.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use super::{Poll, Recording, Stand, TaskStand};
@@ -20,8 +22,14 @@ const THREAD: u64 = 1;
 /// What is left between two slices.
 const GAP: Duration = Duration::from_nanos(1);
 
-/// The text of the file.
-pub(super) fn of(recording: &Recording) -> String {
+/// So many bytes are written at once.
+const PIECE: usize = 64 << 10;
+
+/// The bits of the number of an arrow that are its own. With those of a thread's number a viewer can still tell it exactly.
+const ARROW_BITS: u32 = 30;
+
+/// Writes the file.
+pub(super) fn write(recording: &Recording, to: &mut dyn Write) -> io::Result<()> {
     let mut json = Json::default();
     json.open('{');
     json.field("displayTimeUnit", "ns");
@@ -29,17 +37,19 @@ pub(super) fn of(recording: &Recording) -> String {
     json.open('[');
     let names = recording.tasks.iter();
     let names = names.filter_map(|task| Some((task.task?, task.name.as_deref()?)));
-    Trace {
+    let trace = Trace {
         json: &mut json,
+        to: &mut *to,
+        written: Ok(()),
         recording,
-        process: u64::from(std::process::id()),
+        process: u64::from(recording.thread),
         tracks: HashMap::new(),
         names: names.collect(),
-    }
-    .events();
+    };
+    trace.events()?;
     json.close(']');
     json.close('}');
-    json.into_text()
+    to.write_all(json.text().as_bytes())
 }
 
 /// The track of a task.
@@ -52,6 +62,9 @@ struct Track {
 
 struct Trace<'a> {
     json: &'a mut Json,
+    to: &'a mut dyn Write,
+    /// Whether all could be written so far.
+    written: io::Result<()>,
     recording: &'a Recording,
     process: u64,
     tracks: HashMap<Option<u64>, Track>,
@@ -69,27 +82,34 @@ struct Slice<'a> {
 }
 
 impl Trace<'_> {
-    fn events(mut self) {
+    fn events(mut self) -> io::Result<()> {
         let recording = self.recording;
         let name = recording.name.as_deref().unwrap_or("camshaft");
         self.label("process_name", THREAD, name, 0);
         self.label("thread_name", THREAD, "all polls", 0);
+        let mut together = None;
         for poll in &recording.polls {
             let track = self.track(poll.task, &poll.of);
             self.wait(track, poll);
-            self.poll(THREAD, poll);
+            if !poll.is_unclear() {
+                self.poll(THREAD, poll);
+            } else if together.replace(poll.shared_start) != Some(poll.shared_start) {
+                self.together(poll);
+            }
             self.poll(track.number, poll);
             let end = poll.start + poll.took;
             self.tracks.insert(poll.task, Track { end, ..track });
         }
         for (place, poll) in recording.polls.iter().enumerate() {
             if let Some(waking) = poll.woken_in.and_then(|waking| recording.polls.get(waking)) {
-                self.arrow(place as u64 + 1, waking, poll);
+                let number = self.process << ARROW_BITS | (place as u64 + 1);
+                self.arrow(number, waking, poll);
             }
         }
         for task in &recording.tasks {
             self.stays(task);
         }
+        self.written
     }
 
     /// The track of a task, which is named when it is first asked for.
@@ -162,11 +182,29 @@ impl Trace<'_> {
         self.slice(&slice, |json| json.field("goes_on", &true));
     }
 
+    /// Polls that took long together, of which this is one.
+    fn together(&mut self, poll: &Poll) {
+        let slice = Slice {
+            track: THREAD,
+            name: &format!("one of {} polls", poll.shared),
+            category: "poll",
+            start: poll.shared_start,
+            took: poll.shared_took,
+        };
+        self.slice(&slice, |json| {
+            json.field("timed_together", &u64::from(poll.shared));
+        });
+    }
+
     fn poll(&mut self, track: u64, poll: &Poll) {
         let on_thread = track == THREAD;
         let slice = Slice {
             track,
-            name: if on_thread { &poll.of } else { "poll" },
+            name: match on_thread {
+                true => &poll.of,
+                false if poll.is_unclear() => "poll, somewhere near",
+                false => "poll",
+            },
             category: "poll",
             start: poll.start,
             took: poll.took,
@@ -182,6 +220,7 @@ impl Trace<'_> {
             json.field(how, &poll.woken_by.to_string());
             if poll.shared > 1 {
                 json.field("timed_together", &u64::from(poll.shared));
+                json.field("together_ns", &super::dwell::nanos(poll.shared_took));
             }
         });
     }
@@ -245,6 +284,13 @@ impl Trace<'_> {
             }
             more(json);
         });
+        let text = self.json.text();
+        if text.len() >= PIECE {
+            if self.written.is_ok() {
+                self.written = self.to.write_all(text.as_bytes());
+            }
+            text.clear();
+        }
     }
 }
 

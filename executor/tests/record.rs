@@ -1,0 +1,245 @@
+//! What a recording keeps of polls, whatever happens between two of them.
+
+#![cfg(feature = "inspect")]
+
+use std::cell::Cell;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use camshaft_executor::record::{self, Plan, Poll, Settings, Snapshot, Stand};
+use camshaft_executor::{Executor, Id, ThreadPark, spawn, yield_now};
+
+fn settings() -> Settings {
+    Settings::new(1024, |_| Plan::default())
+}
+
+/// Settings that report every poll.
+fn reporting(report: impl Fn(&Snapshot) + 'static) -> Settings {
+    let mut settings = settings();
+    settings.long = Some(Duration::ZERO);
+    settings.report = Rc::new(report);
+    settings
+}
+
+fn recorded(settings: Settings) -> Executor<ThreadPark> {
+    let executor = Executor::new(ThreadPark::new());
+    assert!(executor.start_recording(settings));
+    executor
+}
+
+async fn yields(times: usize) {
+    for _ in 0..times {
+        yield_now().await;
+    }
+}
+
+fn sits(time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {}
+}
+
+fn of(snapshot: &Snapshot, task: Id) -> Vec<Poll> {
+    let polls = snapshot.polls.iter();
+    polls
+        .filter(|poll| poll.task == Some(task))
+        .copied()
+        .collect()
+}
+
+#[test]
+fn what_a_recording_calls_can_neither_begin_nor_end_one() {
+    thread_local!(static ASKED: Cell<u32> = const { Cell::new(0) });
+    let ask = || {
+        assert!(!record::start(settings()));
+        record::stop();
+        ASKED.set(ASKED.get() + 1);
+    };
+    let executor = recorded(Settings::new(1024, |_| {
+        assert!(!record::start(Settings::new(1, |_| Plan::default())));
+        record::stop();
+        ASKED.set(ASKED.get() + 1);
+        Plan::default()
+    }));
+    executor.block_on(async { spawn(yields(1)).await.expect("it ends") });
+    assert!(ASKED.replace(0) > 0);
+    assert!(executor.start_recording(reporting(move |_| ask())));
+    executor.block_on(async { spawn(yields(1)).await.expect("it ends") });
+    assert!(ASKED.get() > 0);
+    assert!(executor.recording().is_some());
+}
+
+/// Asks for a recording when it is dropped.
+struct Asks(Rc<Cell<Option<bool>>>);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        self.0.set(Some(record::start(settings())));
+    }
+}
+
+#[test]
+fn settings_that_are_dropped_begin_no_recording() {
+    let executor = Executor::new(ThreadPark::new());
+    let answer = Rc::new(Cell::new(None));
+    executor.block_on(async {
+        let asks = Asks(answer.clone());
+        assert!(record::start(reporting(move |_| {
+            let _ = &asks;
+        })));
+        assert!(record::start(settings()));
+        assert_eq!(answer.get(), Some(false));
+        assert_eq!(record::settings().map(|settings| settings.long), Some(None));
+    });
+}
+
+#[test]
+fn panics_of_reports_and_plans_end_there() {
+    let executor = recorded(reporting(|_| panic!("as meant")));
+    executor.block_on(async { spawn(yields(1)).await.expect("it ends") });
+    assert!(executor.start_recording(Settings::new(16, |_| panic!("as meant"))));
+    executor.block_on(async { spawn(yields(1)).await.expect("it ends") });
+    assert!(
+        executor
+            .recording()
+            .is_some_and(|recording| recording.recorded > 2)
+    );
+}
+
+#[test]
+fn nothing_is_reported_while_a_panic_leaves_the_root_future() {
+    let seen = Rc::new(Cell::new(0));
+    let executor = recorded(reporting({
+        let seen = seen.clone();
+        move |_| seen.set(seen.get() + u32::from(std::thread::panicking()))
+    }));
+    let run = || executor.block_on(async { panic!("as meant") });
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    assert_eq!(seen.get(), 0);
+    let recording = executor.recording().expect("it is recorded");
+    assert_eq!(
+        recording.polls.last().map(|poll| poll.to),
+        Some(Stand::Panicked)
+    );
+}
+
+#[test]
+fn a_task_that_was_there_before_is_no_new_one_whoever_spawned_it() {
+    let executor = Executor::new(ThreadPark::new());
+    let handle = executor.handle();
+    executor.block_on(async {
+        let old = std::thread::spawn(move || {
+            let old = handle.spawn(async { pending::<()>().await });
+            (old, handle)
+        });
+        let (old, handle) = old.join().expect("it ends");
+        yields(200).await;
+        old.abort(); // it is polled again in the recording
+        let here = spawn(yields(1000));
+        assert!(record::start(settings()));
+        yields(200).await;
+        let remote = std::thread::spawn(move || {
+            let (tell, told) = std::sync::mpsc::channel();
+            let new = handle.spawn(async move { yields(3).await });
+            tell.send(new.id()).expect("the other end is here");
+            told.recv().expect("it was sent")
+        });
+        let new = remote.join().expect("it ends");
+        yields(200).await;
+        let recording = record::snapshot().expect("it is recorded");
+        assert!(of(&recording, here.id()).iter().all(|poll| !poll.first));
+        assert!(of(&recording, old.id()).iter().all(|poll| !poll.first));
+        let firsts: Vec<_> = of(&recording, new).iter().map(|poll| poll.first).collect();
+        assert_eq!(firsts, [true, false, false, false]);
+    });
+}
+
+#[test]
+fn a_slow_poll_among_fast_ones_is_told_as_one_of_them() {
+    const SLOW: Duration = Duration::from_millis(64);
+    let executor = recorded(settings());
+    let slow = executor.block_on(async {
+        for _ in 0..40 {
+            drop(spawn(yields(10)));
+        }
+        let slow = spawn(async {
+            yields(3).await;
+            sits(SLOW);
+            yield_now().await;
+        });
+        let id = slow.id();
+        slow.await.expect("it ends");
+        id
+    });
+    let recording = executor.recording().expect("it is recorded");
+    let poll = of(&recording, slow)[3];
+    assert!(poll.shared_took >= SLOW, "{poll:?}");
+    let together: Vec<_> = recording
+        .polls
+        .iter()
+        .filter(|other| other.shared_start == poll.shared_start)
+        .collect();
+    assert_eq!(together.len(), poll.shared as usize);
+    let sum: Duration = together.iter().map(|poll| poll.took).sum();
+    assert!(sum <= poll.shared_took);
+    for other in &together {
+        assert_eq!(other.shared_took, poll.shared_took);
+        assert!((poll.shared_start..=poll.shared_start + poll.shared_took).contains(&other.start));
+    }
+}
+
+#[test]
+fn since_when_a_task_waits_is_not_before_its_last_poll() {
+    const SLOW: Duration = Duration::from_millis(64);
+    let executor = recorded(settings());
+    let ended = Rc::new(Cell::new(None));
+    let (ends, mut slow) = (ended.clone(), None);
+    executor.block_on(async {
+        for _ in 0..40 {
+            drop(spawn(yields(10)));
+        }
+        let task = spawn(async move {
+            yields(3).await;
+            sits(SLOW);
+            ends.set(Some(Instant::now()));
+            pending::<()>().await;
+        });
+        slow = Some(task.id());
+        yields(12).await;
+    });
+    let recording = executor.recording().expect("it is recorded");
+    let ended = ended.get().expect("it ran").elapsed();
+    let task = recording.tasks.iter().find(|task| task.task == slow);
+    let since = task.and_then(|task| task.since).expect("it was polled");
+    assert!(since <= ended, "{since:?} of {ended:?}");
+}
+
+#[test]
+fn polls_of_which_only_some_are_kept_share_what_all_took() {
+    let executor = recorded(Settings::new(8, |_| Plan::default()));
+    executor.block_on(async {
+        for _ in 0..40 {
+            drop(spawn(yields(5)));
+        }
+        yields(9).await;
+    });
+    let recording = executor.recording().expect("it is recorded");
+    assert_eq!(recording.polls.len(), 8);
+    for poll in &recording.polls {
+        let end = poll.start + poll.took;
+        assert!(poll.start >= poll.shared_start, "{poll:?}");
+        assert!(end <= poll.shared_start + poll.shared_took, "{poll:?}");
+        assert!(poll.took <= poll.shared_took / poll.shared + Duration::from_nanos(1));
+    }
+}
+
+#[test]
+fn more_than_can_be_kept_takes_no_memory_before_it_is_there() {
+    let executor = recorded(Settings::new(1 << 28, |_| Plan::default()));
+    executor.block_on(yields(100));
+    assert_eq!(
+        executor.recording().map(|recording| recording.recorded),
+        Some(101)
+    );
+}
