@@ -146,18 +146,16 @@ fn what_serves_the_page_is_neither_recorded_nor_reported() {
         return;
     }
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let builder = Builder::new().record(4096).page(nowhere);
+    let builder = Builder::new().record(1 << 20).page(nowhere);
     let builder = builder.report_long_polls(Duration::from_nanos(1));
     let runtime = builder.build().expect("a runtime can be built");
     let page = runtime.page().expect("it has one");
     let (done, is_done) = std::sync::mpsc::channel();
-    let handle = runtime.handle();
     let asks = std::thread::spawn(move || {
         for _ in 0..20 {
             ask(page);
         }
         done.send(()).expect("it is waited for");
-        drop(handle);
     });
     runtime.block_on(async {
         while is_done.try_recv().is_err() {
@@ -167,7 +165,6 @@ fn what_serves_the_page_is_neither_recorded_nor_reported() {
     });
     asks.join().expect("it was answered");
     let recording = runtime.recording().expect("it is recorded");
-    assert!(recording.polls().len() < 4096);
     assert_eq!(recording.recorded, recording.polls().len() as u64);
     assert!(recording.polls().iter().all(|poll| poll.task.is_none()));
     let mut arrows = 0;

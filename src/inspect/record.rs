@@ -25,12 +25,13 @@
 //! # What it costs
 //!
 //! While it is off, tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it
-//! is on, each poll that is kept takes 60 bytes, and each place for a task 32.
+//! is on, each poll that is kept takes 60 bytes from when it is there, and each place for a task 32.
 //!
 //! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 6 to 9 ns. A look at the clock takes
 //! 10 ns, so polls that take less than a microsecond share one: up to 64 of them, in a microsecond or so, by how long the
-//! last ones took. They are told as equal parts of the time between, and [`Poll::shared`] says of how many; a long one
-//! among short ones can't be told from them. [`start_exact`] and
+//! last ones took. They are told as equal parts of the time between, and [`Poll::shared`] says of how many. If they took more
+//! than 10 µs together, nobody knows which of them did: they are [told together](Recording::longest_together), and count for
+//! no place. [`start_exact`] and
 //! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own, which costs 9 to
 //! 13.
 //!
@@ -41,8 +42,8 @@
 //! # What is told
 //!
 //! A **state** is a path of awaits, from the outermost function to the innermost whose state machine lies inside of it:
-//! `app::serve src/main.rs:12 -> app::read src/io.rs:40 -> Sleep`. It ends at a `Box` and at any other pointer, and where
-//! futures are joined. A future without a state machine, such as a fiber, and one without debug information, have no
+//! `app::serve src/main.rs:12 -> app::read src/io.rs:40 -> Sleep`. It ends at a `Box` and at any other pointer, but for that
+//! box into which the runtime puts a large future, and where futures are joined. A future without a state machine, such as a fiber, and one without debug information, have no
 //! states; their polls are recorded all the same.
 //!
 //! **Who woke a task** is the task that was being polled when it was made ready, or I/O and timers, or another thread.
@@ -181,7 +182,6 @@ fn print(poll: &Poll, left_out: u64) {
 static PLANS: Mutex<Option<HashMap<usize, Arc<Plan>>>> = Mutex::new(None);
 
 fn plan_of(kind: &Kind) -> Arc<Plan> {
-    let kind = kind.inner();
     let known = |plans: &Option<HashMap<_, Arc<Plan>>>| plans.as_ref()?.get(&kind.vtable).cloned();
     let plans = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(plan) = known(&plans()) {
@@ -233,12 +233,7 @@ fn packed(kind: &Kind) -> Option<executor::Plan> {
         next: step.next.iter().map(next).collect(),
         otherwise: next(&step.otherwise),
     });
-    let plan = executor::Plan::new(kind.inner().size, &steps.collect::<Vec<_>>())?;
-    Some(if kind.boxed.is_some() {
-        plan.in_a_box()
-    } else {
-        plan
-    })
+    executor::Plan::new(kind.size, &steps.collect::<Vec<_>>())
 }
 
 /// What stands for a type without a name.

@@ -196,7 +196,7 @@ impl Builder {
 
     /// Records the last `polls` polls, from the start; [`Runtime::recording`] tells of them.
     ///
-    /// What it costs, and what is told, is said at [`inspect::record`](crate::inspect::record).
+    /// What it costs, and what is told, is said at [`inspect::record`](crate::inspect::record). More than 2²⁸ are never kept.
     #[cfg(feature = "inspect")]
     pub fn record(mut self, polls: usize) -> Self {
         self.record = Some(polls);
@@ -206,8 +206,8 @@ impl Builder {
     /// Prints a line to standard error for each poll that takes this long or longer: which task, how long, at which await it
     /// began and at which it ended, and who had woken it.
     ///
-    /// It is printed when the poll is over, ten times in a second at most; how many were left out is said. Each poll is timed
-    /// on its own, which costs one look at the clock more. It works without [`record`](Self::record), and then keeps the last
+    /// It is printed when the poll is over, ten times in a second at most; how many were left out is said with the next line, or
+    /// when the runtime ends. Each poll is timed on its own, which costs one look at the clock more. It works without [`record`](Self::record), and then keeps the last
     /// 1000 polls.
     #[cfg(feature = "inspect")]
     pub fn report_long_polls(mut self, limit: Duration) -> Self {
