@@ -6,12 +6,13 @@ mod program;
 #[path = "common/pty.rs"]
 mod pty;
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 
 use common::said;
 use program::Program;
 use pty::Pty;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, WaitOptions, kill_process, prlimit, waitpid};
 
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
@@ -82,19 +83,90 @@ fn it_is_renewed_and_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn a_signal_leaves_the_terminal_as_it_was() {
+fn a_signal_leaves_the_terminal_as_it_was_and_ends_it_as_it_does_others() {
+    let program = Program::start("program", "waits");
+    let mut terminal = Pty::new(24, 100);
+    let before = terminal.settings();
+    for signal in [
+        Signal::HUP,
+        Signal::INT,
+        Signal::QUIT,
+        Signal::TERM,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::ALARM,
+    ] {
+        let child = top(&program, &terminal);
+        terminal.read_until(|text| text.contains("1,000 × tasks"));
+        let pid = Pid::from_child(&child);
+        let no_core = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        prlimit(Some(pid), Resource::Core, no_core).expect("it runs");
+        kill_process(pid, signal).expect("it runs");
+        let (text, status) = terminal.read_to_end(child);
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{text}");
+        assert!(text.ends_with(LEAVE), "{signal:?}: {text}");
+        assert_eq!(terminal.settings(), before, "{signal:?}");
+    }
+}
+
+#[test]
+fn who_stops_it_has_the_terminal_meanwhile() {
     let program = Program::start("program", "waits");
     let mut terminal = Pty::new(24, 100);
     let before = terminal.settings();
     let child = top(&program, &terminal);
-    terminal.read_until(|text| text.contains("1,000 × tasks"));
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let pid = Pid::from_child(&child);
+    let begun = |text: &str| text.contains(ENTER) && frame(text).is_some();
+    terminal.read_until(begun);
+    let raw = terminal.settings();
+    let stopped = || {
+        let status = waitpid(Some(pid), WaitOptions::UNTRACED).expect("it is a child");
+        assert!(status.is_some_and(|(_, status)| status.stopped()));
+    };
+    // By a signal of somebody else, by a key, and in a way that it can't know of.
+    for way in [Some(Signal::TSTP), None, Some(Signal::STOP)] {
+        match way {
+            Some(signal) => kill_process(pid, signal).expect("it runs"),
+            None => terminal.type_in("\x1a"),
+        }
+        if way != Some(Signal::STOP) {
+            terminal.read_until(|text| text.ends_with(LEAVE));
+        }
+        stopped();
+        if way == Some(Signal::STOP) {
+            // A shell takes the terminal back.
+            terminal.restore();
+        }
+        assert_eq!(terminal.settings(), before);
+        kill_process(pid, Signal::CONT).expect("it is there");
+        terminal.read_until(begun);
+        assert_eq!(terminal.settings(), raw);
+    }
+    // The escape key alone.
+    terminal.type_in("\x1b");
     let (text, status) = terminal.read_to_end(child);
-    assert!(
-        status.success() && text.ends_with(LEAVE),
-        "{status}: {text}"
-    );
+    assert!(status.success(), "{text}");
     assert_eq!(terminal.settings(), before);
+}
+
+#[test]
+fn each_key_counts_though_they_come_together() {
+    let program = Program::start("program", "waits");
+    let mut terminal = Pty::new(6, 100);
+    let child = top(&program, &terminal);
+    terminal.read_until(|text| frame(text).is_some_and(|lines| lines.len() >= 6));
+    terminal.type_in("p");
+    let is_paused = |text: &str| frame(text).is_some_and(|lines| lines[0].contains("paused"));
+    let text = terminal.read_until(is_paused);
+    let fourth = frame(&text).expect("it is whole")[4].to_owned();
+    // As one turn of a mouse's wheel types them.
+    terminal.type_in("\x1bOB\x1bOB\x1bOB");
+    terminal.read_until(|text| frame(text).is_some_and(|lines| lines[1] == fourth));
+    terminal.type_in("q");
+    assert!(terminal.read_to_end(child).1.success());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use serde_json::Value;
 
+use super::figures::{bar, nanos, time};
 use crate::dump::{list_of, name, words};
 use crate::terminal::{Page, Piece, Weight, number};
 
@@ -13,12 +14,9 @@ const STATES: usize = 8;
 const WAITS: usize = 5;
 /// A wait is long from here on, in nanoseconds.
 const LONG: u64 = 10_000_000_000;
-/// The longest bar, in columns.
-const BAR: usize = 12;
-
 /// A runtime, with what it said last and before.
 pub(super) struct Runtime {
-    pub(super) key: super::Key,
+    pub(super) key: super::Which,
     look: Value,
     before: Option<Value>,
     /// Why it says nothing any more.
@@ -26,7 +24,7 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn new(key: super::Key, look: Value) -> Self {
+    pub(super) fn new(key: super::Which, look: Value) -> Self {
         Self {
             key,
             look,
@@ -257,44 +255,6 @@ fn place_in(line: &str) -> usize {
     line[name..].find("  ").map_or(line.len(), |at| name + at)
 }
 
-/// A bar of blocks, as long as a part of the whole.
-fn bar(part: u64, whole: u64) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = u128::from(part) * (BAR as u128 * 8) / u128::from(whole.max(1));
-    let eighths = usize::try_from(eighths)
-        .unwrap_or(BAR * 8)
-        .clamp(1, BAR * 8);
-    let text = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
-    format!("{text:<BAR$}")
-}
-
-fn time(value: &Value) -> String {
-    value.as_u64().map_or_else(|| "–".to_owned(), nanos)
-}
-
-/// A time with three digits or so.
-fn nanos(nanos: u64) -> String {
-    const STEPS: [(u64, &str); 7] = [
-        (86_400_000_000_000, "d"),
-        (3_600_000_000_000, "h"),
-        (60_000_000_000, "min"),
-        (1_000_000_000, "s"),
-        (1_000_000, "ms"),
-        (1_000, "µs"),
-        (1, "ns"),
-    ];
-    let (step, unit) = STEPS
-        .into_iter()
-        .find(|(step, _)| nanos >= *step)
-        .unwrap_or((1, "ns"));
-    let tenths = u128::from(nanos) * 10 / u128::from(step);
-    match tenths {
-        1000.. => format!("{} {unit}", tenths / 10),
-        _ if step == 1 => format!("{nanos} {unit}"),
-        _ => format!("{}.{} {unit}", tenths / 10, tenths % 10),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -403,18 +363,5 @@ mod tests {
                 "{what:?}, {place:?}"
             );
         }
-    }
-
-    #[test]
-    fn times_and_bars_have_their_length() {
-        let said = [0, 999, 1500, 99_900_000, 123_400_000, 90_000_000_000].map(nanos);
-        assert_eq!(
-            said,
-            ["0 ns", "999 ns", "1.5 µs", "99.9 ms", "123 ms", "1.5 min"]
-        );
-        assert_eq!(
-            [0, 50, 100].map(|part| bar(part, 100).trim_end().chars().count()),
-            [1, 6, 12]
-        );
     }
 }

@@ -7,17 +7,23 @@
 //!
 //! The thread that asks may wait for a runtime that is blocked; keys work meanwhile.
 
+mod figures;
 mod frame;
+mod keys;
 mod screen;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::Value;
+use signal_hook::low_level::emulate_default_handler;
 
 use self::frame::Runtime;
+use self::keys::Key;
 use self::screen::{Event, Screen};
 use crate::attach;
 use crate::terminal::{self, Page};
@@ -35,10 +41,10 @@ pub(crate) struct Top {
 }
 
 /// What one round of questions has brought: of each runtime what it said, or why it said nothing.
-type Round = Result<Vec<(Key, Result<Value>)>>;
+type Round = Result<Vec<(Which, Result<Value>)>>;
 
 /// Which runtime of a process it is.
-type Key = (u32, u32);
+type Which = (u32, u32);
 
 impl Top {
     /// Shows it until somebody has seen enough; once where there is nobody who looks.
@@ -50,7 +56,10 @@ impl Top {
         let mut runtimes = Vec::new();
         take(&mut runtimes, round);
         let mut screen = Screen::enter()?;
-        self.watch(&mut screen, runtimes, page.has_colors())
+        let ended = self.watch(&mut screen, runtimes, page.has_colors(), &self.rounds())?;
+        drop(screen);
+        // As it would have ended without all this.
+        ended.map_or(Ok(()), |signal| Ok(emulate_default_handler(signal)?))
     }
 
     fn ask(&self) -> Round {
@@ -76,8 +85,14 @@ impl Top {
         rounds
     }
 
-    fn watch(self, screen: &mut Screen, mut runtimes: Vec<Runtime>, colors: bool) -> Result<()> {
-        let rounds = self.rounds();
+    /// Shows what rounds bring, until somebody has seen enough, or sends this signal.
+    fn watch(
+        self,
+        screen: &mut Screen,
+        mut runtimes: Vec<Runtime>,
+        colors: bool,
+        rounds: &Receiver<Round>,
+    ) -> Result<Option<i32>> {
         let mut is_paused = false;
         let mut scrolled = 0_usize;
         loop {
@@ -93,19 +108,24 @@ impl Top {
             screen.show(&text, scrolled, rows)?;
             let step = rows.saturating_sub(2).max(1);
             loop {
-                match screen.wait(Instant::now() + GLANCE)? {
-                    Event::Quit => return Ok(()),
-                    Event::Pause => is_paused = !is_paused,
-                    Event::Down(pages, lines) => {
+                match screen.wait(GLANCE)? {
+                    Event::Signal(signal) => return Ok(Some(signal)),
+                    Event::Key(Key::Quit) => return Ok(None),
+                    Event::Key(Key::Pause) => is_paused = !is_paused,
+                    Event::Key(Key::Down(pages, lines)) => {
                         scrolled = scrolled.saturating_add(pages * step + lines);
                     }
-                    Event::Up(pages, lines) => {
+                    Event::Key(Key::Up(pages, lines)) => {
                         scrolled = scrolled.saturating_sub(pages * step + lines);
                     }
-                    Event::Resize => {}
+                    // Stopping is the screen's.
+                    Event::Redraw | Event::Key(Key::Stop) => {}
                     Event::Nothing => match rounds.try_recv() {
                         Ok(round) if !is_paused => take(&mut runtimes, round?),
-                        Ok(_) | Err(TryRecvError::Empty | TryRecvError::Disconnected) => continue,
+                        Ok(_) | Err(TryRecvError::Empty) => continue,
+                        Err(TryRecvError::Disconnected) => {
+                            bail!("the thread that asks the process has panicked")
+                        }
                     },
                 }
                 break;
@@ -115,7 +135,7 @@ impl Top {
 }
 
 /// One frame, for those who read it later.
-fn once(round: Vec<(Key, Result<Value>)>, mut page: Page) -> Result<()> {
+fn once(round: Vec<(Which, Result<Value>)>, mut page: Page) -> Result<()> {
     let mut failure = None;
     for (_, answer) in round {
         match answer {
@@ -128,7 +148,7 @@ fn once(round: Vec<(Key, Result<Value>)>, mut page: Page) -> Result<()> {
 }
 
 /// Takes over what was answered; of a runtime that did not answer it keeps what it said last.
-fn take(runtimes: &mut Vec<Runtime>, round: Vec<(Key, Result<Value>)>) {
+fn take(runtimes: &mut Vec<Runtime>, round: Vec<(Which, Result<Value>)>) {
     runtimes.retain(|runtime| round.iter().any(|(key, _)| *key == runtime.key));
     for (key, answer) in round {
         let known = runtimes.iter_mut().find(|runtime| runtime.key == key);

@@ -1,42 +1,53 @@
-//! The terminal, while it is ours: it is left as it was, however this ends.
+//! The terminal, while it is ours: it is left as it was, however this ends, and while it is stopped.
 
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{
+    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+use signal_hook::flag::{register, register_usize};
+use signal_hook::low_level::emulate_default_handler;
+
+use super::keys::{Key, Keys};
+
+/// Those that end a program which does not care for them.
+const ENDING: [i32; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM];
 
 /// Another screen, no cursor, no wrapping.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
-/// More pages than there are.
-const ALL: usize = 1 << 32;
-
-/// How the terminal was.
+/// How the terminal was; nothing while it is not ours.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// The terminal; dropping it leaves it as it was.
 pub(super) struct Screen {
-    /// Somebody has sent a signal that would end this.
-    ended: Arc<AtomicBool>,
+    /// The signal that ends this, or 0.
+    ended: Arc<AtomicUsize>,
+    /// Somebody wants it to be in the background.
+    stopped: Arc<AtomicBool>,
+    /// It was there.
+    continued: Arc<AtomicBool>,
     /// The window has another size.
     resized: Arc<AtomicBool>,
+    keys: Keys,
 }
 
 /// What happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    Quit,
-    Pause,
-    /// By so many pages and lines.
-    Up(usize, usize),
-    Down(usize, usize),
-    Resize,
+    Key(Key),
+    /// It has to end by this signal, when the terminal is left.
+    Signal(i32),
+    /// All has to be shown again.
+    Redraw,
     Nothing,
 }
 
@@ -44,24 +55,25 @@ impl Screen {
     pub(super) fn enter() -> Result<Self> {
         let screen = Self {
             ended: Arc::default(),
+            stopped: Arc::default(),
+            continued: Arc::default(),
             resized: Arc::default(),
+            keys: Keys::default(),
         };
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&screen.ended))?;
+        for signal in ENDING {
+            let number = usize::try_from(signal).context("signals have numbers")?;
+            register_usize(signal, Arc::clone(&screen.ended), number)?;
         }
-        signal_hook::flag::register(SIGWINCH, Arc::clone(&screen.resized))?;
-        let before = tcgetattr(io::stdin()).context("the terminal does not tell how it is set")?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        register(SIGTSTP, Arc::clone(&screen.stopped))?;
+        register(SIGCONT, Arc::clone(&screen.continued))?;
+        register(SIGWINCH, Arc::clone(&screen.resized))?;
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             // Its message belongs on the screen that stays.
             leave();
             report(panic);
         }));
-        tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
-        write(ENTER)?;
+        take()?;
         Ok(screen)
     }
 
@@ -74,6 +86,9 @@ impl Screen {
 
     /// Shows so many lines of a text, from one of them on; the first line stays.
     pub(super) fn show(&self, text: &str, from: usize, rows: usize) -> Result<()> {
+        if before().is_none() {
+            return Ok(()); // another thread has panicked, and its message is there now
+        }
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let lines = std::iter::once(first).chain(rest.lines().skip(from));
         let lines: Vec<_> = lines.take(rows).collect();
@@ -85,33 +100,76 @@ impl Screen {
         Ok(())
     }
 
-    /// Waits for a key or a signal.
-    pub(super) fn wait(&mut self, until: Instant) -> Result<Event> {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = Timespec::try_from(left.min(Duration::from_secs(1)))?;
+    /// Waits for a key or a signal; a moment, after which a sequence of keys is taken to be whole.
+    pub(super) fn wait(&mut self, moment: Duration) -> Result<Event> {
+        if let Some(key) = self.keys.next() {
+            return self.pressed(key);
+        }
+        let moment = Timespec::try_from(moment)?;
         let stdin = io::stdin();
         let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-        let ready = match poll(&mut fds, Some(&left)) {
-            Err(rustix::io::Errno::INTR) => 0,
-            ready => ready?,
+        let ready = match poll(&mut fds, Some(&moment)) {
+            Err(Errno::INTR) => None,
+            ready => Some(ready? > 0),
         };
-        if self.ended.load(Ordering::Relaxed) {
-            return Ok(Event::Quit);
+        if let Some(event) = self.signal()? {
+            return Ok(event);
         }
-        if self.resized.swap(false, Ordering::Relaxed) {
-            return Ok(Event::Resize);
+        let key = match ready {
+            None => None,
+            Some(false) => self.keys.rest(),
+            Some(true) => {
+                let mut typed = [0; 64];
+                match rustix::io::read(&stdin, &mut typed) {
+                    // The terminal is gone.
+                    Ok(0) | Err(Errno::IO) => Some(Key::Quit),
+                    Err(Errno::INTR | Errno::AGAIN) => None,
+                    count => {
+                        self.keys.typed(&typed[..count?]);
+                        self.keys.next()
+                    }
+                }
+            }
+        };
+        key.map_or(Ok(Event::Nothing), |key| self.pressed(key))
+    }
+
+    /// What signals have come for.
+    fn signal(&self) -> Result<Option<Event>> {
+        let ended = self.ended.load(Ordering::Relaxed);
+        if let Some(signal) = ENDING
+            .into_iter()
+            .find(|one| usize::try_from(*one) == Ok(ended))
+        {
+            return Ok(Some(Event::Signal(signal)));
         }
-        if ready == 0 {
-            return Ok(Event::Nothing);
+        if self.stopped.swap(false, Ordering::Relaxed) {
+            self.stop()?;
+            return Ok(Some(Event::Redraw));
         }
-        let mut keys = [0; 64];
-        match rustix::io::read(&stdin, &mut keys) {
-            // The terminal is gone.
-            Ok(0) | Err(rustix::io::Errno::IO) => Ok(Event::Quit),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(Event::Nothing),
-            Ok(count) => Ok(event(&keys[..count])),
-            Err(error) => Err(error.into()),
+        if self.continued.swap(false, Ordering::Relaxed) {
+            // It was stopped in a way that could not be known before.
+            take()?;
+            return Ok(Some(Event::Redraw));
         }
+        let resized = self.resized.swap(false, Ordering::Relaxed);
+        Ok(resized.then_some(Event::Redraw))
+    }
+
+    fn pressed(&self, key: Key) -> Result<Event> {
+        if key != Key::Stop {
+            return Ok(Event::Key(key));
+        }
+        self.stop()?;
+        Ok(Event::Redraw)
+    }
+
+    /// Leaves the terminal to others, until somebody lets this go on.
+    fn stop(&self) -> Result<()> {
+        leave();
+        emulate_default_handler(SIGTSTP)?;
+        self.continued.store(false, Ordering::Relaxed);
+        take()
     }
 }
 
@@ -121,44 +179,19 @@ impl Drop for Screen {
     }
 }
 
-/// What keys mean that came together: the last that means something, and to quit is more than all others.
-fn event(keys: &[u8]) -> Event {
-    let whole = match keys {
-        b"\x1b[A" | b"\x1bOA" => Event::Up(0, 1),
-        b"\x1b[B" | b"\x1bOB" => Event::Down(0, 1),
-        b"\x1b[5~" => Event::Up(1, 0),
-        b"\x1b[6~" => Event::Down(1, 0),
-        b"\x1b[H" | b"\x1bOH" | b"\x1b[1~" => Event::Up(ALL, 0),
-        b"\x1b[F" | b"\x1bOF" | b"\x1b[4~" => Event::Down(ALL, 0),
-        b"\x1b" => Event::Quit,
-        [0x1b, ..] => Event::Nothing,
-        _ => Event::Resize,
-    };
-    if whole != Event::Resize {
-        return whole;
-    }
-    let one = |key: &u8| match key {
-        b'q' | b'Q' | 0x03 | 0x04 => Some(Event::Quit),
-        b'p' | b'P' => Some(Event::Pause),
-        b'k' => Some(Event::Up(0, 1)),
-        b'j' | b'\r' => Some(Event::Down(0, 1)),
-        b'b' => Some(Event::Up(1, 0)),
-        b' ' | b'f' => Some(Event::Down(1, 0)),
-        b'g' => Some(Event::Up(ALL, 0)),
-        b'G' => Some(Event::Down(ALL, 0)),
-        _ => None,
-    };
-    let mut meant = keys.iter().filter_map(one);
-    let quits = meant.clone().any(|event| event == Event::Quit);
-    match quits {
-        true => Event::Quit,
-        false => meant.next_back().unwrap_or(Event::Nothing),
-    }
+/// Makes the terminal ours.
+fn take() -> Result<()> {
+    let now = tcgetattr(io::stdin()).context("the terminal does not tell how it is set")?;
+    let mut raw = before().get_or_insert(now).clone();
+    raw.make_raw();
+    tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
+    write(ENTER)?;
+    Ok(())
 }
 
 /// Leaves the terminal as it was, if it is ours.
 fn leave() {
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let before = before().take();
     if let Some(before) = before {
         // There is nobody to tell if the terminal is gone.
         let _ = write(LEAVE);
@@ -166,61 +199,12 @@ fn leave() {
     }
 }
 
+fn before() -> MutexGuard<'static, Option<Termios>> {
+    BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
-}
-
-#[cfg(test)]
-#[path = "../../tests/common/pty.rs"]
-mod pty;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_leaves_the_terminal_as_it_was() {
-        const IN_TERMINAL: &str = "CAMSHAFT_TEST_IN_TERMINAL";
-        if std::env::var_os(IN_TERMINAL).is_some() {
-            let _screen = Screen::enter().expect("it is a terminal");
-            panic!("as it should");
-        }
-        let mut program =
-            std::process::Command::new(std::env::current_exe().expect("this is a program"));
-        program.env(IN_TERMINAL, "1").args([
-            "--exact",
-            "top::screen::tests::a_panic_leaves_the_terminal_as_it_was",
-        ]);
-        let mut terminal = pty::Pty::new(24, 80);
-        let before = terminal.settings();
-        let child = terminal.spawn(program.arg("--nocapture"));
-        let (said, status) = terminal.read_to_end(child);
-        assert!(!status.success());
-        let (ours, left) = said.split_once(LEAVE).expect("it is left");
-        assert!(
-            ours.contains(ENTER) && left.contains("as it should"),
-            "{said}"
-        );
-        assert_eq!(terminal.settings(), before);
-    }
-
-    #[test]
-    fn keys_mean_what_they_mean_elsewhere() {
-        for (keys, meant) in [
-            (&b"q"[..], Event::Quit),
-            (b"\x03", Event::Quit),
-            (b"\x1b", Event::Quit),
-            (b"jjq", Event::Quit),
-            (b"\x1b[A", Event::Up(0, 1)),
-            (b"\x1b[6~", Event::Down(1, 0)),
-            (b"\x1b[1;5q", Event::Nothing),
-            (b"p", Event::Pause),
-            (b"xj", Event::Down(0, 1)),
-            (b"x", Event::Nothing),
-        ] {
-            assert_eq!(event(keys), meant, "{keys:?}");
-        }
-    }
 }

@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 /// How long nothing may be shown.
 const PATIENCE: Timespec = Timespec {
@@ -27,6 +27,8 @@ pub(crate) struct Pty {
     /// The side of the program; kept, so that its settings can be asked for when the program has ended.
     slave: OwnedFd,
     said: Vec<u8>,
+    /// How it was set at first.
+    cooked: Termios,
 }
 
 impl Pty {
@@ -44,6 +46,7 @@ impl Pty {
             .expect("it is unlocked");
         let pty = Self {
             master: File::from(master),
+            cooked: tcgetattr(&slave).expect("it is a terminal"),
             slave: slave.into(),
             said: Vec::new(),
         };
@@ -64,6 +67,11 @@ impl Pty {
     /// How it is set.
     pub(crate) fn settings(&self) -> String {
         format!("{:?}", tcgetattr(&self.slave).expect("it is a terminal"))
+    }
+
+    /// Sets it as it was at first.
+    pub(crate) fn restore(&self) {
+        tcsetattr(&self.slave, OptionalActions::Now, &self.cooked).expect("it is a terminal");
     }
 
     /// Starts a program at it.
