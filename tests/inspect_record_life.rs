@@ -5,9 +5,12 @@
 mod common;
 use common::*;
 
+use std::time::Duration;
+
 use camshaft::inspect::record;
 use camshaft::runtime::{Builder, Runtime};
 use camshaft::task::yield_now;
+use camshaft::time::sleep;
 
 fn recorded() -> Runtime {
     let builder = Builder::new().paused_clock(true).record(1000);
@@ -47,6 +50,38 @@ fn it_can_be_started_and_stopped_inside_of_a_task() {
         task.await.expect("no assertion failed");
     });
     assert!(runtime.recording().is_none());
+}
+
+#[test]
+fn a_state_that_was_not_to_be_had_is_told_the_next_time() {
+    isolated(
+        "a_state_that_was_not_to_be_had_is_told_the_next_time",
+        || {
+            let runtime = recorded();
+            let states = || {
+                runtime.block_on(async { sleeps().await });
+                let recording = runtime.recording().expect("it is recorded");
+                let last = recording.polls().last().map(|poll| poll.from.to_string());
+                last.expect("it was polled")
+            };
+            let former = limit_fds(0);
+            let without = states();
+            limit_fds(former);
+            assert_eq!(without, "at a place that is not known");
+            runtime.block_on(async { record::start(100) });
+            let with = states();
+            if is_described() {
+                assert!(
+                    with.contains("::sleeps tests/inspect_record_life.rs:"),
+                    "{with}"
+                );
+            }
+        },
+    );
+}
+
+async fn sleeps() {
+    sleep(Duration::from_millis(1)).await;
 }
 
 #[test]

@@ -200,10 +200,12 @@ impl Trace<'_> {
         let on_thread = track == THREAD;
         let slice = Slice {
             track,
-            name: match on_thread {
-                true => &poll.of,
-                false if poll.is_unclear() => "poll, somewhere near",
-                false => "poll",
+            name: if on_thread {
+                &poll.of
+            } else if poll.is_unclear() {
+                "poll, somewhere near"
+            } else {
+                "poll"
             },
             category: "poll",
             start: poll.start,
