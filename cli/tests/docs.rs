@@ -5,12 +5,16 @@
 //! written there instead of compared, and the compiler's name.
 
 mod common;
+#[path = "../examples/running.rs"]
+#[allow(dead_code, reason = "it has a main function of its own")]
+mod running;
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use camshaft::runtime::Builder;
 use common::{said, scratch};
 
 const PROGRAM: &str = "target/debug/examples/ladder";
@@ -138,6 +142,81 @@ fn the_page_shows_what_there_is() {
     } else {
         println!("skipped: the bytes on the page are those of {named}, and this is {version}");
     }
+}
+
+/// What does not depend on how long anything takes: the words of the lines, without times and bars, and those of a table in any order.
+fn timeless(output: &str) -> Vec<String> {
+    let (shown, _) = output
+        .split_once("the longest polls")
+        .unwrap_or((output, ""));
+    let is_time = |word: &str| {
+        let number = word.strip_suffix('s');
+        number.is_some_and(|number| {
+            number
+                .trim_end_matches(['n', 'µ', 'm'])
+                .parse::<f64>()
+                .is_ok()
+        })
+    };
+    let is_bar = |word: &str| word.starts_with(|first| ('█'..='▏').contains(&first));
+    // Where the compiler was told that the source is.
+    let place = |word: &str| match word.split_once("examples/running.rs:") {
+        Some((_, line)) => format!("running.rs:{line}"),
+        None => word.to_owned(),
+    };
+    let line = |line: &str| {
+        let words = line.split_whitespace().filter(|word| !is_bar(word));
+        let words = words.map(|word| match is_time(word) {
+            true => "TIME".to_owned(),
+            false => place(word),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut lines: Vec<_> = shown.lines().map(line).collect();
+    let table = lines.iter().position(|line| line.starts_with("time spent"));
+    if let Some(table) = table {
+        lines[table..].sort();
+    }
+    lines
+}
+
+#[test]
+fn a_task_that_runs_is_where_the_page_says() {
+    let page = fs::read_to_string(root().join("docs/state-machines.md")).expect("it can be read");
+    let command = "$ cargo run -p camshaft-cli --example running\n";
+    let (_, shown) = page.split_once(command).expect("the page shows it");
+    let (shown, _) = shown.split_once("\n```").expect("a block ends");
+    let told = running::look(Builder::new().paused_clock(true)).expect("a runtime can be built");
+    if !told.contains("running.rs:") {
+        let optimized = !cfg!(debug_assertions);
+        assert!(optimized, "dev has debug information: {told}");
+        return;
+    }
+    // Here it is a module of this test.
+    let told = told.replace("docs::running::", "running::");
+    let told = timeless(&told);
+    assert!(told.len() > 12, "{told:#?}");
+    assert_eq!(timeless(shown), told, "copy what the example prints");
+}
+
+#[test]
+fn times_may_differ_and_places_may_not() {
+    let text = "\
+task 2, last polled 1.5ms ago (polls: 6)
+time spent waiting  total
+█▏  1.1s  2  200.7ms  app::b
+    9.0ns  1  0.0ns  app::a
+the longest polls
+  others";
+    let wanted = [
+        "task 2, last polled TIME ago (polls: 6)",
+        "TIME 1 TIME app::a",
+        "TIME 2 TIME app::b",
+        "time spent waiting total",
+    ];
+    assert_eq!(timeless(text), wanted);
+    assert_ne!(timeless(&text.replace("polls: 6", "polls: 7")), wanted);
+    assert_ne!(timeless(&text.replace("1.1s  2", "1.1s  3")), wanted);
 }
 
 #[test]
