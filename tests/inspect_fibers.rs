@@ -151,6 +151,9 @@ fn a_fiber_tells_its_calls() {
             json.contains("\"standing\":\"call\",\"variant\":\"waiting\""),
             "{json}"
         );
+        // The others have called the one that waits.
+        let called = "\"standing\":\"call\",\"variant\":\"called\"";
+        assert_eq!(json.matches(called).count(), 5, "{json}");
     });
 }
 

@@ -9,7 +9,6 @@ use crate::json::{Json, ToJson};
 use crate::memory::Pages;
 use crate::program::{load_bias, type_of, unknown};
 use crate::stack::fibers::Fibers;
-use crate::stack::registers::Registers;
 use crate::tree::Node;
 use crate::walk::Walker;
 use crate::{Missing, with_program};
@@ -101,18 +100,16 @@ pub struct Dump {
     pub missing: Vec<Missing>,
 }
 
-/// Looks at tasks, of a thread with these fibers. `now` is what `CLOCK_MONOTONIC` shows.
+/// Looks at tasks, of a thread with these fibers, if that is known. `now` is what `CLOCK_MONOTONIC` shows.
 #[must_use]
-pub fn dump(sights: Vec<Sight>, mut fibers: Fibers, now: Duration) -> Dump {
-    // If a fiber runs, this is one of its calls until the trees are there.
-    fibers.here = Some(Registers::here());
+pub fn dump(sights: Vec<Sight>, fibers: Option<Fibers>, now: Duration) -> Dump {
     let trees = with_program(|catalog| {
         let (memory, bias) = (Pages::new(), load_bias());
         let tree = |sight: &Sight| match type_of(catalog, sight.vtable, sight.size) {
             _ if sight.activity == Activity::Ending => Node::limit(sight.type_name, "is ending"),
             Some(key) => Walker::new(catalog, &memory, bias)
                 .here(now)
-                .fibers(&fibers)
+                .fibers(fibers.as_ref())
                 .running(sight.activity == Activity::Running)
                 .walk(key, sight.address as u64),
             None => {
@@ -120,7 +117,7 @@ pub fn dump(sights: Vec<Sight>, mut fibers: Fibers, now: Duration) -> Dump {
                 let (at, size) = (sight.address as u64, sight.size as u64);
                 Walker::new(catalog, &memory, bias)
                     .here(now)
-                    .fibers(&fibers)
+                    .fibers(fibers.as_ref())
                     .unknown(sight.type_name, at, size, limit)
             }
         };

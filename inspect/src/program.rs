@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use crate::memory::OwnMemory;
 use crate::stack::fibers::Fibers;
-use crate::stack::registers::Registers;
 use crate::tree::{Node, Tree};
 use crate::types::TypeKey;
 use crate::walk::Walker;
@@ -201,13 +200,12 @@ pub(crate) fn type_of(catalog: &mut Catalog, anchor: usize, size: usize) -> Opti
 /// println!("{}", camshaft_inspect::tree_of(&*future));
 /// ```
 pub fn tree_of<F>(future: &F) -> Tree {
-    tree_at(future, Fibers::default(), reading(Instant::now()))
+    tree_at(future, None, reading(Instant::now()))
 }
 
-/// What a future waits for, as [`tree_of`], on a thread with these fibers. `now` is what the clock shows that its sleeps go by, as a reading of
+/// What a future waits for, as [`tree_of`], on a thread with these fibers, if that is known. `now` is what the clock shows that its sleeps go by, as a reading of
 /// `CLOCK_MONOTONIC`.
-pub fn tree_at<F>(future: &F, mut fibers: Fibers, now: Duration) -> Tree {
-    fibers.here = Some(Registers::here());
+pub fn tree_at<F>(future: &F, fibers: Option<Fibers>, now: Duration) -> Tree {
     let anchor = anchor_of(future);
     let address = std::ptr::from_ref(future).addr() as u64;
     let root = with_program(|catalog| {
@@ -216,12 +214,12 @@ pub fn tree_at<F>(future: &F, mut fibers: Fibers, now: Duration) -> Tree {
             let limit = unknown(catalog, name).to_string().into();
             return Walker::new(catalog, &OwnMemory, load_bias())
                 .here(now)
-                .fibers(&fibers)
+                .fibers(fibers.as_ref())
                 .unknown(name, address, size_of::<F>() as u64, limit);
         };
         Walker::new(catalog, &OwnMemory, load_bias())
             .here(now)
-            .fibers(&fibers)
+            .fibers(fibers.as_ref())
             .walk(key, address)
     });
     let root =

@@ -57,13 +57,14 @@ pub enum Standing {
     Future(Option<Arc<str>>),
     /// A fiber: a function on a stack of its own. The line is where it was made.
     Fiber(Stage),
-    /// A function on the stack of a fiber: it was called and has not returned, and waits or runs. The line is where it is.
+    /// A function on the stack of a fiber: it was called and has not returned. The last one waits or runs, the others have called. The
+    /// line is where it is.
     Call(Stage),
     /// Something that is not known.
     Unknown,
 }
 
-/// What a fiber is doing.
+/// What a fiber, or a call on its stack, is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
@@ -73,18 +74,21 @@ pub enum Stage {
     Running,
     /// It is suspended.
     Waiting,
+    /// It has called another function, which has not returned.
+    Called,
     /// It has returned.
     Over,
 }
 
 impl Stage {
-    /// A word for it: `unstarted`, `running`, `waiting`, or `over`.
+    /// A word for it: `unstarted`, `running`, `waiting`, `called`, or `over`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Unstarted => "unstarted",
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Called => "called",
             Self::Over => "over",
         }
     }

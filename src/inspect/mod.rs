@@ -102,7 +102,7 @@ pub fn dump() -> Dump {
 /// println!("{}", camshaft::inspect::tree_of(&*sleep));
 /// ```
 pub fn tree_of<F>(future: &F) -> Tree {
-    camshaft_inspect::tree_at(future, fibers(), now())
+    with_fibers(|fibers| camshaft_inspect::tree_at(future, fibers, now()))
 }
 
 /// Looks at tasks.
@@ -125,12 +125,12 @@ pub(crate) fn of(tasks: Vec<look::Task>) -> Dump {
         polls: task.facts.map(|facts| facts.polls),
         wakes: task.facts.map(|facts| facts.wakes),
     });
-    camshaft_inspect::dump(sights.collect(), fibers(), now())
+    with_fibers(|fibers| camshaft_inspect::dump(sights.collect(), fibers, now()))
 }
 
-/// The fibers of this thread.
+/// Looks, with the fibers of this thread as they are meanwhile.
 #[cfg(feature = "stackful")]
-fn fibers() -> Fibers {
+fn with_fibers<R>(looks: impl FnOnce(Option<Fibers>) -> R) -> R {
     use camshaft_inspect::{AwaitedSight, FiberActivity, FiberSight, Registers};
     use camshaft_stackful::look;
 
@@ -159,12 +159,18 @@ fn fibers() -> Fibers {
             _ => FiberActivity::Idle,
         },
     });
-    Fibers::new(sights.collect())
+    // The calls of a fiber that runs are told from here on.
+    let here = registers(look::Registers::here());
+    let result = looks(Some(Fibers::new(sights.collect()).here(here)));
+    // So this one must not have become a jump.
+    std::hint::black_box(());
+    result
 }
 
+/// Nothing here makes fibers.
 #[cfg(not(feature = "stackful"))]
-fn fibers() -> Fibers {
-    Fibers::default()
+fn with_fibers<R>(looks: impl FnOnce(Option<Fibers>) -> R) -> R {
+    looks(None)
 }
 
 /// What the clock of the runtime shows, which may be paused, as a reading of the system's.

@@ -14,7 +14,7 @@
 //!   frame              the upper end of each stack, and the switch (corosensei)
 //!   pool, arena, stack  stacks, their guards, and how they are used again
 //!   census              how many there are, and how deep they were used
-//!   look               what they tell those who look from outside
+//!   look, registers    what they tell those who look from outside
 //!   overflow           what is said when a stack is too small
 //! ```
 //!
@@ -62,14 +62,14 @@ mod frame;
 mod generator;
 mod here;
 #[cfg(feature = "inspect")]
-#[allow(
-    unsafe_code,
-    reason = "reads registers, and what others left on their stacks"
-)]
+#[allow(unsafe_code, reason = "reads what others left on their stacks")]
 pub mod look;
 #[allow(unsafe_code, reason = "handles a signal")]
 mod overflow;
 mod pool;
+#[cfg(feature = "inspect")]
+#[allow(unsafe_code, reason = "reads registers")]
+mod registers;
 mod stack;
 mod wait;
 

@@ -15,6 +15,7 @@ use std::panic::Location;
 use std::ptr;
 
 use crate::frame::{self, Core, Frame, LINK};
+pub use crate::registers::Registers;
 
 thread_local! {
     /// The frame that was made last, or null.
@@ -28,8 +29,6 @@ trait Anchor {
     fn identity(&self) -> TypeId
     where
         Self: 'static;
-
-    fn name(&self) -> &'static str;
 }
 
 impl<T> Anchor for T {
@@ -39,18 +38,19 @@ impl<T> Anchor for T {
     {
         TypeId::of::<T>()
     }
-
-    fn name(&self) -> &'static str {
-        type_name::<T>()
-    }
 }
 
-/// The address of a future, and of a vtable of its type.
+/// Says where a future is, and of which type.
 #[inline]
-pub(crate) fn place<F>(future: &F) -> [usize; 2] {
+pub(crate) fn place<F>(future: &F) -> Awaited {
     let future: *const (dyn Anchor + '_) = black_box(ptr::from_ref(future));
     // SAFETY: a wide pointer to a trait object is two words: the data, and the vtable.
-    unsafe { std::mem::transmute(future) }
+    let [address, vtable]: [usize; 2] = unsafe { std::mem::transmute(future) };
+    Awaited {
+        address,
+        vtable,
+        type_name: type_name::<F>(),
+    }
 }
 
 /// What a fiber leaves in its frame when it waits.
@@ -58,17 +58,13 @@ pub(crate) struct Waits {
     /// Where it is, on its own stack or on that of a generator that it uses.
     registers: Cell<Registers>,
     /// If it waits for a future: what `place` says of it. Else null.
-    awaited: Cell<*const [usize; 2]>,
+    awaited: Cell<*const Awaited>,
 }
 
 impl Waits {
     pub(crate) const fn new() -> Self {
         Self {
-            registers: Cell::new(Registers {
-                program_counter: 0,
-                stack_pointer: 0,
-                frame_pointer: 0,
-            }),
+            registers: Cell::new(Registers::NONE),
             awaited: Cell::new(ptr::null()),
         }
     }
@@ -81,7 +77,7 @@ impl Waits {
 
     /// Says what it waits for, until what this returns is dropped: also by the unwind of one that was dropped, before anything else is.
     #[inline(always)]
-    pub(crate) fn begin<'a>(&'a self, place: &'a [usize; 2]) -> Awaiting<'a> {
+    pub(crate) fn begin<'a>(&'a self, place: &'a Awaited) -> Awaiting<'a> {
         self.awaited.set(place);
         Awaiting(self)
     }
@@ -111,53 +107,6 @@ impl Listed {
             next: Cell::new(ptr::null()),
             before: Cell::new(ptr::null()),
             owner: Cell::new(0),
-        }
-    }
-}
-
-/// Where a stack can be unwound from: the registers of a function at one of its instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Registers {
-    /// The address of the instruction; 0 if these were never taken.
-    pub program_counter: usize,
-    /// The end of the stack that is used.
-    pub stack_pointer: usize,
-    /// `rbp` or `x29`.
-    pub frame_pointer: usize,
-}
-
-impl Registers {
-    /// Those of the function that this is a part of.
-    #[inline(always)]
-    pub(crate) fn here() -> Self {
-        let (program_counter, stack_pointer, frame_pointer);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: it reads three registers.
-        unsafe {
-            std::arch::asm!(
-                "lea {0}, [rip]", "mov {1}, rsp", "mov {2}, rbp",
-                out(reg) program_counter, out(reg) stack_pointer, out(reg) frame_pointer,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: it reads three registers.
-        unsafe {
-            std::arch::asm!(
-                "adr {0}, .", "mov {1}, sp", "mov {2}, x29",
-                out(reg) program_counter, out(reg) stack_pointer, out(reg) frame_pointer,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        {
-            (program_counter, stack_pointer, frame_pointer) = (0, 0, 0);
-        }
-        Self {
-            program_counter,
-            stack_pointer,
-            frame_pointer,
         }
     }
 }
@@ -296,18 +245,7 @@ impl Frame {
     /// What it waits for. It does not run.
     fn awaited(&self) -> Option<Awaited> {
         // SAFETY: the fiber waits, so what it points to lies in a frame of its stack that has not returned.
-        let words = unsafe { self.waits.awaited.get().as_ref() };
-        let words = *words?;
-        let [address, vtable] = words;
-        // SAFETY: it is as `place` has made it.
-        let future: *const (dyn Anchor + '_) = unsafe { std::mem::transmute(words) };
-        // SAFETY: the future lies on the stack of the fiber that waits for it: while it does, nobody else refers to it.
-        let type_name = unsafe { &*future }.name();
-        Some(Awaited {
-            address,
-            vtable,
-            type_name,
-        })
+        unsafe { self.waits.awaited.get().as_ref() }.copied()
     }
 }
 

@@ -69,9 +69,11 @@ pub struct AwaitedSight {
 pub struct Fibers {
     /// In the order of those who own them.
     list: Vec<FiberSight>,
+    /// Each block, and whose it is: in order.
+    blocks: Vec<(u64, usize)>,
     stacks: Stacks,
     /// Where the thread is, if a fiber runs on it.
-    pub(crate) here: Option<Registers>,
+    here: Option<Registers>,
 }
 
 impl Fibers {
@@ -80,16 +82,32 @@ impl Fibers {
     pub fn new(mut list: Vec<FiberSight>) -> Self {
         list.sort_unstable_by_key(|fiber| fiber.owner);
         let stacks = list.iter().map(|fiber| wide(&fiber.stack)).collect();
+        let blocks = list.iter().map(|fiber| fiber.block as u64);
+        let mut blocks: Vec<_> = blocks.zip(0..).collect();
+        blocks.sort_unstable();
         Self {
             list,
+            blocks,
             stacks: Stacks::new(stacks),
             here: None,
         }
     }
 
+    /// Says where the thread is: in a call that does not return before the fibers were looked at. The calls of one that runs are told from
+    /// there.
+    #[must_use]
+    pub fn here(mut self, registers: Registers) -> Self {
+        self.here = Some(registers);
+        self
+    }
+
     /// The one that lies in memory of its own there.
     fn with_stack(&self, block: u64) -> Option<&FiberSight> {
-        self.list.iter().find(|fiber| fiber.block as u64 == block)
+        let place = self
+            .blocks
+            .binary_search_by_key(&block, |(block, _)| *block);
+        let (_, number) = self.blocks[place.ok()?];
+        self.list.get(number)
     }
 
     /// Those that lie in a piece of memory.
@@ -106,6 +124,8 @@ enum State {
     Waiting(Option<Site>),
     /// Its stack is that with this block.
     Started(u64),
+    /// It has returned.
+    Over,
 }
 
 fn wide(range: &Range<usize>) -> Range<u64> {
@@ -131,10 +151,10 @@ fn site(at: &Location<'_>) -> Site {
 }
 
 impl<'a> Walker<'a> {
-    /// Tells the walker of the fibers of this process that it may come to.
+    /// Tells the walker of the fibers of this process that it may come to. If they are not known, a fiber is told to be one, and no more.
     #[must_use]
-    pub fn fibers(mut self, fibers: &'a Fibers) -> Self {
-        self.fibers = Some(fibers);
+    pub fn fibers(mut self, fibers: impl Into<Option<&'a Fibers>>) -> Self {
+        self.fibers = fibers.into();
         self
     }
 
@@ -155,10 +175,12 @@ impl<'a> Walker<'a> {
         Some(match state {
             Some(State::Waiting(site)) => head(None, Stage::Unstarted, site),
             // It has been moved since.
-            Some(State::Started(block)) if let Some(fiber) = fibers.with_stack(block) => {
-                self.started(fibers, fiber)
-            }
-            _ => head(None, Stage::Over, None),
+            Some(State::Started(block)) => match fibers.with_stack(block) {
+                Some(fiber) => self.started(fibers, fiber),
+                None => Node::limit("fiber", "its stack is not among those of this thread"),
+            },
+            Some(State::Over) => head(None, Stage::Over, None),
+            None => Node::limit("fiber", "what it is doing could not be read"),
         })
     }
 
@@ -211,6 +233,7 @@ impl<'a> Walker<'a> {
                 let block = number(state.bytes, core.offset + offset, 8)?;
                 Some(State::Started(u64::try_from(block).ok()?))
             }
+            "Over" => Some(State::Over),
             _ => None,
         }
     }
@@ -304,12 +327,10 @@ impl<'a> Walker<'a> {
             calls.drain(..looking(&calls));
         }
         for call in calls {
-            let mut node = Node::new(Standing::Call(stage), Arc::clone(&call.name));
-            node.site.clone_from(&call.site);
-            node.limit.clone_from(&call.limit);
+            let mut node = call.node(stage);
             node.children = std::mem::take(below);
             below.push(node);
-            stage = Stage::Running;
+            stage = Stage::Called;
         }
         if let Some(limit) = trace.limit {
             let mut node = Node::limit("further calls", limit);
@@ -331,17 +352,28 @@ pub fn calls(memory: &(dyn Memory + Sync), stacks: &[Range<u64>], start: Registe
         let trace = catalog.unwind(memory, &stacks, &(0..0), start);
         let mut nodes = Vec::new();
         for address in trace.calls {
-            nodes.extend(catalog.calls_at(address).iter().map(|call| {
-                let mut node = Node::new(Standing::Call(Stage::Running), Arc::clone(&call.name));
-                node.site.clone_from(&call.site);
-                node.limit.clone_from(&call.limit);
-                node
-            }));
+            for call in catalog.calls_at(address).iter() {
+                let is_last = nodes.is_empty();
+                nodes.push(call.node(if is_last {
+                    Stage::Running
+                } else {
+                    Stage::Called
+                }));
+            }
         }
         nodes.extend(trace.limit.map(|limit| Node::limit("further calls", limit)));
         nodes
     });
     told.unwrap_or_else(|missing| vec![Node::limit("calls", missing.to_string())])
+}
+
+impl Call {
+    fn node(&self, stage: Stage) -> Node {
+        let mut node = Node::new(Standing::Call(stage), Arc::clone(&self.name));
+        node.site.clone_from(&self.site);
+        node.limit.clone_from(&self.limit);
+        node
+    }
 }
 
 /// How many calls are those of whoever looks, which is called by what is looked at.

@@ -20,7 +20,6 @@ pub(crate) mod calls;
 pub(crate) mod fibers;
 #[allow(unsafe_code, reason = "asks the linker what is loaded")]
 pub(crate) mod modules;
-#[allow(unsafe_code, reason = "reads registers")]
 pub(crate) mod registers;
 mod rows;
 pub(crate) mod unwind;

@@ -23,7 +23,8 @@ pub(crate) const MACHINE: Machine = if cfg!(target_arch = "aarch64") {
     }
 };
 
-/// Where a stack is unwound from: the registers of a function at one of its instructions.
+/// Where a stack is unwound from: the registers of a function at one of its instructions. Whoever has switched stacks or interrupted a
+/// thread has taken them; nothing here takes any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Registers {
     /// The address of the instruction that is next.
@@ -34,40 +35,4 @@ pub struct Registers {
     pub frame_pointer: u64,
     /// `x30`, which is where a function that calls no other returns to; elsewhere 0.
     pub link: u64,
-}
-
-impl Registers {
-    /// Those of the function that this is a part of, which runs.
-    #[inline(always)]
-    pub(crate) fn here() -> Self {
-        let (program_counter, stack_pointer, frame_pointer);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: it reads three registers.
-        unsafe {
-            std::arch::asm!(
-                "lea {0}, [rip]", "mov {1}, rsp", "mov {2}, rbp",
-                out(reg) program_counter, out(reg) stack_pointer, out(reg) frame_pointer,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: it reads three registers.
-        unsafe {
-            std::arch::asm!(
-                "adr {0}, .", "mov {1}, sp", "mov {2}, x29",
-                out(reg) program_counter, out(reg) stack_pointer, out(reg) frame_pointer,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        {
-            (program_counter, stack_pointer, frame_pointer) = (0, 0, 0);
-        }
-        Self {
-            program_counter,
-            stack_pointer,
-            frame_pointer,
-            link: 0,
-        }
-    }
 }

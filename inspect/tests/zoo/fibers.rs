@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use camshaft_inspect::{
     AwaitedSight, FiberActivity, FiberSight, Fibers, Memory as _, Node, OwnMemory, Registers,
-    Snapshot, Standing, Walker, load_bias, monotonic, tree_at, with_program,
+    Snapshot, Standing, Tree, Walker, load_bias, monotonic, tree_at, tree_of, with_program,
 };
 use camshaft_stackful::{Fiber, Generator, Give, look, wait};
 
@@ -45,7 +45,7 @@ fn sights() -> Vec<FiberSight> {
 }
 
 /// `fiber@made > closure@there > read@here > Pending`
-fn path(node: &Node) -> String {
+pub(crate) fn path(node: &Node) -> String {
     let name = match node.name.starts_with('<') {
         true => &node.name,
         false => node.name.split('<').next().unwrap_or_default(),
@@ -72,9 +72,13 @@ fn path(node: &Node) -> String {
 
 /// Has a fiber run until it waits, and tells where it is.
 fn show<F: FnOnce() + 'static>(fiber: Fiber<F, ()>) -> String {
+    path(&tree_of_waiting(fiber).root)
+}
+
+pub(crate) fn tree_of_waiting<F: FnOnce() + 'static>(fiber: Fiber<F, ()>) -> Tree {
     let mut fiber = Box::pin(fiber);
     assert!(poll(fiber.as_mut()).is_none());
-    path(&tree_at(&*fiber, Fibers::new(sights()), monotonic()).root)
+    tree_at(&*fiber, Some(Fibers::new(sights())), monotonic())
 }
 
 #[inline(never)]
@@ -189,11 +193,43 @@ fn a_fiber_that_was_moved_is_found() {
     if !is_described() {
         return;
     }
-    let mut fiber = Fiber::new(starts); // @moved
-    assert!(poll(std::pin::Pin::new(&mut fiber)).is_none());
-    let moved = Box::new(fiber);
-    let told = path(&tree_at(&*moved, Fibers::new(sights()), monotonic()).root);
-    assert!(told.starts_with("fiber@moved > starts@starts > "), "{told}");
+    let fibers: Vec<_> = (0..5)
+        .map(|depth| {
+            let starts = move || assert!(black_box(deep(depth)) > 0);
+            let mut fiber = Fiber::new(starts); // @moved
+            assert!(poll(std::pin::Pin::new(&mut fiber)).is_none());
+            fiber
+        })
+        .collect();
+    for (depth, fiber) in fibers.into_iter().enumerate() {
+        let moved = Box::new(fiber);
+        let told = path(&tree_at(&*moved, Some(Fibers::new(sights())), monotonic()).root);
+        assert!(told.starts_with("fiber@moved > "), "{told}");
+        assert_eq!(told.matches("deep@deep").count(), depth, "{told}");
+    }
+}
+
+#[test]
+fn whoever_knows_of_no_fibers_does_not_say_that_one_is_over() {
+    if !is_described() {
+        return;
+    }
+    let mut fiber = Box::pin(Fiber::new(starts));
+    let is_over = |text: String| {
+        let word = text.contains("is over");
+        assert_ne!(word, text.contains("not shown"), "{text}");
+        word
+    };
+    assert!(poll(fiber.as_mut()).is_none());
+    assert!(!is_over(tree_of(&*fiber).to_string()));
+    let mut ended = Box::pin(Fiber::new(|| ()));
+    assert!(poll(ended.as_mut()).is_some());
+    let told = tree_at(&*ended, Some(Fibers::new(sights())), monotonic());
+    assert!(is_over(told.to_string()));
+    // It is not among those that are known.
+    let told = tree_at(&*fiber, Some(Fibers::default()), monotonic()).to_string();
+    assert!(!told.contains("is over"), "{told}");
+    assert!(told.contains("not among those of this thread"), "{told}");
 }
 
 #[inline(never)]
