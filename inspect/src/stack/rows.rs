@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, EvaluationResult,
-    Expression, LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindSection as _,
-    Value,
+    Expression, LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindExpression,
+    UnwindSection as _, Value,
 };
 
 use crate::memory::{Memory as _, OwnMemory};
@@ -19,6 +19,13 @@ type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 const LARGEST: u64 = 256 << 20;
 /// Operations of one expression.
 const OPERATIONS: u32 = 1000;
+
+/// Why there are no more calls: what a file says does not fit the stack.
+pub(crate) const LOST: &str =
+    "its other calls cannot be told: the stack is not as the program describes it";
+/// Why there are no more calls: a file may be right, and more would have to be followed than is.
+const ELSEWHERE: &str =
+    "its other calls cannot be told: one of them keeps a register where this is not looked for";
 
 /// How to find the caller of a function that is at a certain instruction.
 #[derive(Clone, Debug)]
@@ -34,98 +41,160 @@ pub(crate) struct Row {
 #[derive(Clone, Debug)]
 enum End {
     Register(Register, i64),
-    Expression(Encoding, Arc<[u8]>),
+    Expression(Program),
+}
+
+/// An expression that is evaluated for each call.
+#[derive(Clone, Debug)]
+struct Program(Encoding, Arc<[u8]>);
+
+/// Where a call is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) at: Registers,
+    /// Why its frame pointer is not known, if it is not: many functions do not need it.
+    unknown: Option<&'static str>,
 }
 
 /// What a register of the caller is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Rule {
     Same,
     /// It is there from the end of the frame.
     Saved(i64),
     /// It is so far from the end of the frame.
     Sum(i64),
+    /// It is where this says.
+    SavedAt(Program),
+    /// It is what this says.
+    Value(Program),
     /// There is no caller.
     Undefined,
     Unknown,
 }
 
 impl Row {
-    /// The registers of the caller; nothing if there is none.
+    /// Where the caller is; nothing if there is none, and if it cannot be told, why.
     pub(crate) fn caller(
         &self,
-        at: Registers,
+        frame: &Frame,
         window: &mut Window<'_>,
         stacks: &Stacks,
-    ) -> Option<Option<Registers>> {
+    ) -> Result<Option<Frame>, &'static str> {
         let end = match &self.end {
-            End::Register(register, offset) => value(*register, at)?.checked_add_signed(*offset)?,
-            End::Expression(encoding, bytes) => evaluate(*encoding, bytes, at, window)?,
+            End::Register(register, offset) => {
+                let value = frame.value(*register)?;
+                value.checked_add_signed(*offset).ok_or(LOST)?
+            }
+            End::Expression(program) => program.evaluate(None, frame, window)?,
         };
         if self.signal {
             // What goes on there was left there.
-            window.limits = stacks.of(end)?.clone();
+            window.limits = stacks.of(end).ok_or(LOST)?.clone();
         }
-        let mut find = |rule, same| match rule {
-            Rule::Same => Some(same),
-            Rule::Saved(offset) => window.word(end.checked_add_signed(offset)?),
-            Rule::Sum(offset) => end.checked_add_signed(offset),
-            Rule::Undefined | Rule::Unknown => None,
-        };
         if matches!(self.counter, Rule::Undefined) {
-            return Some(None);
+            return Ok(None);
         }
-        let program_counter = find(self.counter, at.link)?;
-        Some((program_counter != 0).then(|| Registers {
-            program_counter,
-            stack_pointer: end,
-            // It is lost only where nobody needs it.
-            frame_pointer: find(self.frame, at.frame_pointer).unwrap_or(0),
-            link: 0,
+        let program_counter = self.counter.find(frame, end, window, Ok(frame.at.link))?;
+        if program_counter == 0 {
+            return Ok(None);
+        }
+        let same = frame.value(MACHINE.frame);
+        let frame_pointer = self.frame.find(frame, end, window, same);
+        Ok(Some(Frame {
+            at: Registers {
+                program_counter,
+                stack_pointer: end,
+                frame_pointer: frame_pointer.unwrap_or(0),
+                link: 0,
+            },
+            unknown: frame_pointer.err(),
         }))
     }
 }
 
-fn value(register: Register, at: Registers) -> Option<u64> {
-    match register {
-        register if register == MACHINE.stack => Some(at.stack_pointer),
-        register if register == MACHINE.frame => Some(at.frame_pointer),
-        register if register == MACHINE.counter && cfg!(target_arch = "x86_64") => {
-            Some(at.program_counter)
+impl Rule {
+    /// What the register is in the caller of a call whose frame ends there. `same` is what it is in the call itself.
+    fn find(
+        &self,
+        frame: &Frame,
+        end: u64,
+        window: &mut Window<'_>,
+        same: Result<u64, &'static str>,
+    ) -> Result<u64, &'static str> {
+        match self {
+            Self::Same => same,
+            Self::Saved(offset) => {
+                let place = end.checked_add_signed(*offset);
+                place.and_then(|place| window.word(place)).ok_or(LOST)
+            }
+            Self::Sum(offset) => end.checked_add_signed(*offset).ok_or(LOST),
+            Self::SavedAt(program) => {
+                let place = program.evaluate(Some(end), frame, window)?;
+                window.word(place).ok_or(LOST)
+            }
+            Self::Value(program) => program.evaluate(Some(end), frame, window),
+            Self::Undefined | Self::Unknown => Err(ELSEWHERE),
         }
-        _ => None,
     }
 }
 
-/// Where the frame ends, if that takes more than a sum.
-fn evaluate(
-    encoding: Encoding,
-    bytes: &[u8],
-    at: Registers,
-    window: &mut Window<'_>,
-) -> Option<u64> {
-    let mut evaluation = Expression(Bytes::new(bytes, LittleEndian)).evaluation(encoding);
-    evaluation.set_max_iterations(OPERATIONS);
-    let mut state = evaluation.evaluate().ok()?;
-    loop {
-        state = match state {
-            EvaluationResult::Complete => break,
-            EvaluationResult::RequiresRegister { register, .. } => {
-                let value = Value::Generic(value(register, at)?);
-                evaluation.resume_with_register(value).ok()?
-            }
-            EvaluationResult::RequiresMemory {
-                address, size: 8, ..
-            } => {
-                let value = Value::Generic(window.word(address)?);
-                evaluation.resume_with_memory(value).ok()?
-            }
-            _ => return None,
-        };
+impl Frame {
+    /// The one to begin with.
+    pub(crate) fn new(at: Registers) -> Self {
+        Self { at, unknown: None }
     }
-    match evaluation.result().first()?.location {
-        Location::Address { address } => Some(address),
-        _ => None,
+
+    fn value(&self, register: Register) -> Result<u64, &'static str> {
+        match register {
+            register if register == MACHINE.stack => Ok(self.at.stack_pointer),
+            register if register == MACHINE.frame => {
+                self.unknown.map_or(Ok(self.at.frame_pointer), Err)
+            }
+            register if register == MACHINE.counter && cfg!(target_arch = "x86_64") => {
+                Ok(self.at.program_counter)
+            }
+            _ => Err(ELSEWHERE),
+        }
+    }
+}
+
+impl Program {
+    /// The address that it comes to, beginning with one, if any: the end of the frame, where that is known.
+    fn evaluate(
+        &self,
+        begin: Option<u64>,
+        frame: &Frame,
+        window: &mut Window<'_>,
+    ) -> Result<u64, &'static str> {
+        let Self(encoding, bytes) = self;
+        let mut evaluation = Expression(Bytes::new(bytes, LittleEndian)).evaluation(*encoding);
+        evaluation.set_max_iterations(OPERATIONS);
+        if let Some(begin) = begin {
+            evaluation.set_initial_value(begin);
+        }
+        let bad = |_| LOST;
+        let mut state = evaluation.evaluate().map_err(bad)?;
+        loop {
+            state = match state {
+                EvaluationResult::Complete => break,
+                EvaluationResult::RequiresRegister { register, .. } => {
+                    let value = Value::Generic(frame.value(register)?);
+                    evaluation.resume_with_register(value).map_err(bad)?
+                }
+                EvaluationResult::RequiresMemory {
+                    address, size: 8, ..
+                } => {
+                    let value = Value::Generic(window.word(address).ok_or(LOST)?);
+                    evaluation.resume_with_memory(value).map_err(bad)?
+                }
+                _ => return Err(ELSEWHERE),
+            };
+        }
+        match evaluation.result().first().map(|piece| piece.location) {
+            Some(Location::Address { address }) => Ok(address),
+            _ => Err(LOST),
+        }
     }
 }
 
@@ -170,29 +239,31 @@ impl Table {
             .ok()?;
         let row = entry.unwind_info_for_address(&frames, &self.bases, &mut self.context, address);
         let row = row.ok()?;
+        let program = |expression: UnwindExpression<usize>| {
+            let expression: Expression<Bytes<'_>> = expression.get(&frames).ok()?;
+            Some(Program(entry.cie().encoding(), expression.0.slice().into()))
+        };
         let end = match row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => End::Register(*register, *offset),
-            CfaRule::Expression(expression) => {
-                let expression: Expression<Bytes<'_>> = expression.get(&frames).ok()?;
-                End::Expression(entry.cie().encoding(), expression.0.slice().into())
+            CfaRule::Expression(expression) => End::Expression(program(*expression)?),
+        };
+        let rule = |register| match row.register(register) {
+            None | Some(RegisterRule::SameValue) => Rule::Same,
+            Some(RegisterRule::Offset(offset)) => Rule::Saved(offset),
+            Some(RegisterRule::ValOffset(offset)) => Rule::Sum(offset),
+            Some(RegisterRule::Expression(at)) => program(at).map_or(Rule::Unknown, Rule::SavedAt),
+            Some(RegisterRule::ValExpression(value)) => {
+                program(value).map_or(Rule::Unknown, Rule::Value)
             }
+            Some(RegisterRule::Undefined) => Rule::Undefined,
+            Some(_) => Rule::Unknown,
         };
         let counter = entry.cie().return_address_register();
         Some(Row {
             end,
-            frame: rule(row.register(MACHINE.frame)),
-            counter: rule(row.register(counter)),
+            frame: rule(MACHINE.frame),
+            counter: rule(counter),
             signal: entry.is_signal_trampoline(),
         })
-    }
-}
-
-fn rule(rule: Option<RegisterRule<usize>>) -> Rule {
-    match rule {
-        None | Some(RegisterRule::SameValue) => Rule::Same,
-        Some(RegisterRule::Offset(offset)) => Rule::Saved(offset),
-        Some(RegisterRule::ValOffset(offset)) => Rule::Sum(offset),
-        Some(RegisterRule::Undefined) => Rule::Undefined,
-        Some(_) => Rule::Unknown,
     }
 }

@@ -21,7 +21,7 @@ use crate::load::little;
 use crate::memory::Memory;
 use crate::stack::modules::{Module, modules};
 use crate::stack::registers::Registers;
-use crate::stack::rows::{Row, Table};
+use crate::stack::rows::{Frame, LOST, Row, Table};
 
 /// Frames on one stack.
 const FRAMES: usize = 100;
@@ -116,14 +116,15 @@ impl Unwinder {
         memory: &dyn Memory,
         stacks: &Stacks,
         own: &Range<u64>,
-        mut at: Registers,
+        start: Registers,
         calls: &mut Vec<u64>,
     ) -> Result<(), &'static str> {
-        let lost = "its other calls cannot be told: the stack is not as the program describes it";
-        let mut stack = stacks.of(at.stack_pointer).ok_or(lost)?;
+        let mut frame = Frame::new(start);
+        let mut stack = stacks.of(start.stack_pointer).ok_or(LOST)?;
         let mut window = Window::new(memory);
         let mut interrupted = true;
         loop {
+            let at = frame.at;
             // A call that returns to the next instruction is the one before; it may have been the last of its function.
             let address = match interrupted {
                 true => at.program_counter,
@@ -145,17 +146,17 @@ impl Unwinder {
                 calls.push(address);
             }
             window.limits = stack.clone();
-            let Some(next) = row.caller(at, &mut window, stacks).ok_or(lost)? else {
+            let Some(next) = row.caller(&frame, &mut window, stacks)? else {
                 return Ok(());
             };
-            let reached = next.stack_pointer;
+            let reached = next.at.stack_pointer;
             if row.signal {
-                stack = stacks.of(reached).ok_or(lost)?;
+                stack = stacks.of(reached).ok_or(LOST)?;
             } else if reached <= at.stack_pointer || reached > stack.end {
-                return Err(lost);
+                return Err(LOST);
             }
             interrupted = row.signal;
-            at = next;
+            frame = next;
         }
     }
 

@@ -28,5 +28,7 @@ mod labels;
 mod limits;
 mod macros;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod realigned;
 mod streams;
 mod sums;
