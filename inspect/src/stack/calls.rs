@@ -55,7 +55,7 @@ impl Calls {
             return Arc::clone(known);
         }
         let calls: Arc<[Call]> = match module {
-            Some(module) if module.is_program() => {
+            Some(module) if module.is_program => {
                 let calls = self.own(image, address.wrapping_sub(module.bias));
                 calls
                     .into_iter()

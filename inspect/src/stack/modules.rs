@@ -12,8 +12,10 @@ use libc::{PF_X, PT_GNU_EH_FRAME, PT_LOAD, dl_phdr_info, size_t};
 /// A file in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Module {
-    /// Its path; empty if it is the program.
-    pub(crate) name: Arc<str>,
+    /// Whether it is the program itself.
+    pub(crate) is_program: bool,
+    /// Its path. It is empty if it is the program, and may be if the kernel has added it.
+    name: Arc<str>,
     /// How far from where it was linked it is.
     pub(crate) bias: u64,
     /// Where it is, and what of that is code.
@@ -36,14 +38,13 @@ impl Module {
         Some(address..range.end)
     }
 
-    /// Whether it is the program itself.
-    pub(crate) fn is_program(&self) -> bool {
-        self.name.is_empty()
-    }
-
     /// The name of its file without the folder.
     pub(crate) fn file(&self) -> &str {
-        self.name.rsplit('/').next().unwrap_or_default()
+        let name = self.name.rsplit('/').next().unwrap_or_default();
+        if name.is_empty() {
+            return "a file without a name";
+        }
+        name
     }
 }
 
@@ -63,8 +64,8 @@ pub(crate) fn modules() -> Vec<Module> {
     list
 }
 
-fn module(info: &dl_phdr_info, program: bool) -> Module {
-    let name = match info.dlpi_name.is_null() || program {
+fn module(info: &dl_phdr_info, is_program: bool) -> Module {
+    let name = match info.dlpi_name.is_null() || is_program {
         true => Arc::from(""),
         // SAFETY: the linker ends it with a zero, and keeps it during the call.
         false => unsafe { CStr::from_ptr(info.dlpi_name) }
@@ -72,6 +73,7 @@ fn module(info: &dl_phdr_info, program: bool) -> Module {
             .into(),
     };
     let mut module = Module {
+        is_program,
         name,
         bias: info.dlpi_addr,
         ..Module::default()
@@ -115,7 +117,7 @@ mod tests {
     #[test]
     fn each_file_has_its_own_code() {
         let list = modules();
-        assert!(list[0].is_program() && !list[1..].iter().any(Module::is_program));
+        assert!(list[0].is_program && !list[1..].iter().any(|module| module.is_program));
         let here = modules as *const () as usize as u64;
         let there = libc::qsort as *const () as usize as u64;
         assert!(list[0].runs(here) && !list[0].runs(there));
@@ -126,5 +128,19 @@ mod tests {
             list.iter()
                 .all(|module| !module.runs(0) && !module.runs(u64::MAX))
         );
+    }
+
+    #[test]
+    fn what_the_kernel_adds_may_have_no_name() {
+        for name in [std::ptr::null(), c"".as_ptr()] {
+            // SAFETY: all of its fields are numbers and pointers.
+            let mut info: dl_phdr_info = unsafe { std::mem::zeroed() };
+            info.dlpi_name = name;
+            info.dlpi_phdr = std::ptr::NonNull::dangling().as_ptr();
+            let added = module(&info, false);
+            assert!(!added.is_program);
+            assert!(!added.file().is_empty());
+            assert!(module(&info, true).is_program);
+        }
     }
 }
