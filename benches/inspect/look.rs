@@ -39,10 +39,11 @@ pub(crate) fn table(test: bool) -> Result<(), Failure> {
         50.0 * megabytes(size) / megabytes(GOAL),
     );
     println!(
-        "\n{:<34} {:>10} {:>10} {:>10} {:>8}",
-        "later dumps", "dump ms", "text ms", "JSON ms", "groups"
+        "\n{:<34} {:>10} {:>10} {:>10} {:>8} {:>10}",
+        "later dumps", "dump ms", "text ms", "JSON ms", "groups", "the first"
     );
-    for row in ["3 trees", "10000 trees", "readers"] {
+    let rows = ["3 trees", "10000 trees", "readers"].into_iter();
+    for row in rows.chain(cfg!(feature = "stackful").then_some("fibers")) {
         print!("{}", child(row)?);
     }
     print!("\n{}", child("heap")?);
@@ -85,7 +86,9 @@ pub(crate) fn row(row: &str) -> Result<(), Failure> {
 }
 
 fn again(runtime: &Runtime, title: &str) {
+    let begin = Instant::now();
     drop(runtime.dump());
+    let first = milliseconds(begin.elapsed());
     let mut times = [const { Vec::new() }; 3];
     let mut groups = 0;
     for _ in 0..ROUNDS {
@@ -104,7 +107,7 @@ fn again(runtime: &Runtime, title: &str) {
         times.sort_unstable();
         milliseconds(times[ROUNDS / 2])
     });
-    println!("{title:<34} {dump:>10.1} {text:>10.1} {json:>10.1} {groups:>8}");
+    println!("{title:<34} {dump:>10.1} {text:>10.1} {json:>10.1} {groups:>8} {first:>10.1}");
 }
 
 fn weigh(runtime: &Runtime) -> Result<(), Failure> {
@@ -242,6 +245,12 @@ fn fill(runtime: &Runtime, kind: &str, count: usize) -> Result<Vec<net::TcpStrea
                 }));
             }
         }
+        #[cfg(feature = "stackful")]
+        "fibers" => {
+            for _ in 0..count {
+                drop(runtime.spawn(camshaft::fiber::Fiber::new(|| calls(7))));
+            }
+        }
         _ => return Err(format!("no row {kind}").into()),
     }
     runtime.block_on(async {
@@ -250,6 +259,17 @@ fn fill(runtime: &Runtime, kind: &str, count: usize) -> Result<Vec<net::TcpStrea
         }
     });
     Ok(kept)
+}
+
+/// Waits so many calls further down.
+#[cfg(feature = "stackful")]
+#[inline(never)]
+fn calls(below: u32) {
+    match below {
+        0 => camshaft::fiber::wait(waits()),
+        _ => calls(below - 1),
+    }
+    black_box(below);
 }
 
 async fn sleeps(number: u64) {

@@ -1,13 +1,14 @@
 //! What it costs to look at tasks. Prints tables.
 //!
 //! ```console
-//! $ CARGO_PROFILE_BENCH_DEBUG=full cargo bench -p camshaft --features inspect --bench inspect
+//! $ CARGO_PROFILE_BENCH_DEBUG=full cargo bench -p camshaft --features inspect,stackful --bench inspect
 //! $ CARGO_PROFILE_BENCH_DEBUG=full cargo bench -p camshaft --features inspect --bench inspect -- --program PATH
 //! ```
 //!
 //! - First dump: it reads the debug information of this program; each time in a new process. The goal is 50 ms for 17 MB.
 //! - Later dumps, of 10,000 tasks that wait in 3 and in 10,000 different ways, and of readers of sockets, of which the kernel is
-//!   asked who is at the other end; then the same as text and as JSON. The goal is 150 ms.
+//!   asked who is at the other end; then the same as text and as JSON. The goal is 150 ms. Of 10,000 fibers that wait eight calls
+//!   deep, with the feature `stackful`. The last column is the first dump of that process.
 //! - Heap: what stays, and how much there is at most meanwhile. The goal is half a MiB that stays.
 //! - `--program`: the index of any other program. Nothing of it is run.
 //!
