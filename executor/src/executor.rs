@@ -221,6 +221,8 @@ impl<P: Park> Executor<P> {
                 }
                 left = 0;
             }
+            #[cfg(feature = "inspect")]
+            let polling = crate::look::Polling::begin(home);
             while left > 0 {
                 let Some(slot) = home.ring.pop() else { break };
                 left -= 1;
@@ -231,12 +233,12 @@ impl<P: Park> Executor<P> {
                 }
                 // SAFETY: STABLE; HOME.
                 unsafe { &*root }.run.set(run::IDLE);
-                #[cfg(feature = "inspect")]
-                let _polling = crate::look::Polling::begin(home);
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                     return output;
                 }
             }
+            #[cfg(feature = "inspect")]
+            drop(polling);
             if !home.ring.is_empty() {
                 self.park.tick();
             } else if !home.bundle().shared.remote.pending() {

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
@@ -49,7 +50,8 @@ use crate::{Id, JoinError, coop, executor, quietly};
 /// });
 /// ```
 pub struct JoinHandle<T> {
-    repr: Repr<T>,
+    /// Dropped by [`drop`](Self::drop) alone, which looks once what it is.
+    repr: ManuallyDrop<Repr<T>>,
     id: Id,
     /// The waker that the task's home was last asked, from afar, to wake. Home keeps a clone until it wakes it or is given
     /// another, so no other waker can have this identity meanwhile.
@@ -91,7 +93,7 @@ impl<T> JoinHandle<T> {
         }
         let slot = place(home, id, flag::HANDLE, job);
         Self {
-            repr: Repr::Slot(slot),
+            repr: ManuallyDrop::new(Repr::Slot(slot)),
             id,
             registered: None,
             result: PhantomData,
@@ -109,7 +111,7 @@ impl<T> JoinHandle<T> {
     pub(crate) fn from_shared(shared: Arc<Shared<T>>) -> Self {
         Self {
             id: shared.id(),
-            repr: Repr::Shared(shared),
+            repr: ManuallyDrop::new(Repr::Shared(shared)),
             registered: None,
             result: PhantomData,
         }
@@ -131,7 +133,7 @@ impl<T> JoinHandle<T> {
     ///
     /// The handle then resolves to cancelled, unless the task was done before. Aborting twice, or after the end, does nothing.
     pub fn abort(&self) {
-        match &self.repr {
+        match &*self.repr {
             Repr::Slot(slot) => abort_slot(SlotRef {
                 slot: *slot,
                 id: self.id,
@@ -143,7 +145,7 @@ impl<T> JoinHandle<T> {
     /// Whether the task has ended, in whatever way. Then the handle is ready.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        match &self.repr {
+        match &*self.repr {
             Repr::Slot(slot) => is_finished(SlotRef {
                 slot: *slot,
                 id: self.id,
@@ -155,7 +157,7 @@ impl<T> JoinHandle<T> {
     /// Returns a handle that can only abort, and that does not keep the result.
     #[must_use]
     pub fn abort_handle(&self) -> AbortHandle {
-        let repr = match &self.repr {
+        let repr = match &*self.repr {
             Repr::Slot(slot) => AbortRepr::Slot(SlotRef {
                 slot: *slot,
                 id: self.id,
@@ -163,6 +165,17 @@ impl<T> JoinHandle<T> {
             Repr::Shared(shared) => AbortRepr::Shared(Arc::clone(&shared.control)),
         };
         AbortHandle { repr, id: self.id }
+    }
+
+    /// The end of a handle that shares its result.
+    #[cold]
+    #[inline(never)]
+    fn forsake(&mut self) {
+        if let Repr::Shared(shared) = &*self.repr {
+            shared.forsake();
+        }
+        // SAFETY: the handle ends here, and nothing looks at it again.
+        unsafe { ManuallyDrop::drop(&mut self.repr) };
     }
 
     #[inline]
@@ -232,7 +245,7 @@ impl<T> Future for JoinHandle<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &self.repr {
+        match &*self.repr {
             Repr::Slot(slot) => {
                 let slot = *slot;
                 self.poll_slot(slot, cx)
@@ -245,8 +258,8 @@ impl<T> Future for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     #[inline]
     fn drop(&mut self) {
-        match &self.repr {
-            Repr::Shared(shared) => shared.forsake(),
+        match &*self.repr {
+            Repr::Shared(_) => self.forsake(),
             Repr::Slot(slot) => match current_is(owner(*slot)) {
                 // SAFETY: HOME; the handle owns the slot and ends here.
                 Some(home) => unsafe { raw::detach(home, *slot) },

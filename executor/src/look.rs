@@ -160,7 +160,8 @@ pub(crate) struct Root {
     pub(crate) kind: fn() -> Kind,
 }
 
-/// The root future is being polled, until this is dropped.
+/// While no task has its turn, the root future is being polled, until this is dropped. The loop sees to that once for a batch
+/// of turns, of which any can be that of the root.
 pub(crate) struct Polling(Home);
 
 impl Polling {
@@ -168,6 +169,13 @@ impl Polling {
     pub(crate) fn begin(home: Home) -> Self {
         home.root_activity.set(Activity::Running);
         Self(home)
+    }
+}
+
+impl Home {
+    /// Whether the root future is being polled.
+    pub(crate) fn is_root_running(self) -> bool {
+        self.root_activity.get() == Activity::Running && self.running.get().is_null()
     }
 }
 
@@ -245,8 +253,10 @@ fn of(home: Home) -> Vec<Task> {
             address: root.address,
             kind: (root.kind)(),
             activity: match home.root_activity.get() {
-                Activity::Waiting if ready => Activity::Ready,
-                activity => activity,
+                _ if home.is_root_running() => Activity::Running,
+                Activity::Ending => Activity::Ending,
+                _ if ready => Activity::Ready,
+                _ => Activity::Waiting,
             },
             facts: home.facts(home.root()),
         });
@@ -288,4 +298,54 @@ fn task(home: Home, slot: *const Header, running: *const Header) -> Option<Task>
         },
         facts: home.facts(slot),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Idle, ThreadPark, Unpark, spawn, yield_now};
+
+    fn root() -> Activity {
+        let tasks = tasks().expect("there is an executor");
+        tasks.first().expect("it runs").activity
+    }
+
+    /// Looks at the root future before it sleeps.
+    struct Looking(ThreadPark);
+
+    impl Park for Looking {
+        fn tick(&self) {
+            assert_ne!(root(), Activity::Running);
+        }
+
+        fn park(&self, idle: &Idle<'_>) {
+            assert_eq!(root(), Activity::Waiting);
+            self.0.park(idle);
+        }
+
+        fn unparker(&self) -> Arc<dyn Unpark> {
+            self.0.unparker()
+        }
+    }
+
+    #[test]
+    fn the_root_runs_while_it_is_polled_and_at_no_other_time() {
+        let executor = Executor::new(Looking(ThreadPark::new()));
+        executor.block_on(async {
+            assert_eq!(root(), Activity::Running);
+            let task = spawn(async {
+                let first = root();
+                yield_now().await;
+                first
+            });
+            yield_now().await;
+            assert_eq!(root(), Activity::Running);
+            assert_eq!(task.await.expect("it does not panic"), Activity::Ready);
+            let closure = crate::spawn_blocking(std::thread::yield_now);
+            closure.await.expect("it does not panic");
+            assert_eq!(root(), Activity::Running);
+        });
+    }
 }

@@ -143,6 +143,7 @@ impl<T> Shared<T> {
         self.control.end(progress);
     }
 
+    #[inline(never)]
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone(); // user code: not under the lock
         let mut progress = lock(&self.control.progress);
@@ -168,6 +169,7 @@ impl<T> Shared<T> {
     }
 
     /// The handle is gone: drops what nobody will ask for.
+    #[inline(never)]
     pub(crate) fn forsake(&self) {
         let waker = lock(&self.control.progress).waker.take();
         let result = lock(&self.result).take();

@@ -299,7 +299,7 @@ fn tasks(home: Home, recorder: &Recorder, scale: Scale) -> Vec<Seen> {
     };
     if home.root_future.get().is_some() && recorder.root().task != 0 {
         let mut root = seen(&recorder.root());
-        root.running = home.root_activity.get() == crate::look::Activity::Running;
+        root.running = home.is_root_running();
         tasks.push(root);
     }
     let first = tasks.len();
