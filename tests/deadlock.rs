@@ -250,28 +250,42 @@ fn said_while<F: Future>(builder: Builder, future: F) -> String {
     text
 }
 
+async fn reads_what_comes_late() {
+    let (mut theirs, ours) = half_std();
+    let writer = thread::spawn(move || {
+        thread::sleep(LONG);
+        theirs.write_all(b"eight !!").expect("the reader is there");
+    });
+    assert_eq!(read_exactly(&ours, 8).await, b"eight !!");
+    writer.join().expect("it does not panic");
+}
+
+async fn blocks_for_long() {
+    let blocks = spawn_blocking(|| thread::sleep(LONG));
+    blocks.await.expect("it does not panic");
+}
+
 #[test]
 fn nothing_is_told_while_something_may_come() {
     isolated("nothing_is_told_while_something_may_come", || {
-        for backend in [Backend::Auto, Backend::Epoll] {
-            let watched = || Builder::new().backend(backend).dump_on_deadlock(true);
-            let quiet = |text: String| assert!(!text.contains("stands still"), "{text}");
-            quiet(said_while(watched(), sleep(LONG)));
-            quiet(said_while(watched(), async {
-                let (mut theirs, ours) = half_std();
-                let writer = thread::spawn(move || {
-                    thread::sleep(LONG);
-                    theirs.write_all(b"eight !!").expect("the reader is there");
-                });
-                assert_eq!(read_exactly(&ours, 8).await, b"eight !!");
-                writer.join().expect("it does not panic");
-            }));
-            quiet(said_while(watched(), async {
-                spawn_blocking(|| thread::sleep(LONG))
-                    .await
-                    .expect("it does not panic");
-            }));
-        }
+        let said = captured();
+        let watched = |backend, name: &str| {
+            let builder = Builder::new().backend(backend).dump_on_deadlock(true);
+            let runtime = builder.name(format!("{backend:?}, {name}")).build();
+            runtime.expect("a runtime can be built")
+        };
+        // All at once, since each of them waits.
+        thread::scope(|scope| {
+            for backend in [Backend::Auto, Backend::Epoll] {
+                scope.spawn(move || watched(backend, "a timer").block_on(sleep(LONG)));
+                scope.spawn(move || watched(backend, "data").block_on(reads_what_comes_late()));
+                scope.spawn(move || watched(backend, "a closure").block_on(blocks_for_long()));
+            }
+        });
+        close_stderr();
+        let mut text = String::new();
+        File::from(said).read_to_string(&mut text).expect("text");
+        assert!(!text.contains("stands still"), "{text}");
     });
 }
 
