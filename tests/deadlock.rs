@@ -187,7 +187,9 @@ fn those_who_look_without_end_do_not_keep_it_from_being_told() {
             };
             let lookers = [thread::spawn(look.clone()), thread::spawn(look)];
             let joiner = thread::spawn(move || {
-                lookers.map(|looker| looker.join().expect("it does not panic"));
+                for looker in lookers {
+                    looker.join().expect("it does not panic");
+                }
                 keys.wake(true);
             });
             runtime.block_on(passes(gate));
