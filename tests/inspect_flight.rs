@@ -210,20 +210,35 @@ fn open_but(file: &Path) -> Vec<(PathBuf, PathBuf)> {
     open
 }
 
-/// Whether the process has a file locked, as somebody with another open file sees it.
-fn is_locked(other: &fs::File) -> bool {
-    let mut lock = whole_file();
-    // SAFETY: it reads and writes one `flock`.
-    let asked = unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
-    assert_eq!(asked, 0);
-    libc::c_int::from(lock.l_type) != libc::F_UNLCK
+/// Opens a file, and takes a lock of the kind that a process loses when it closes the file, whichever descriptor that was.
+fn lock(path: &Path) -> fs::File {
+    let file = fs::File::options().read(true).write(true).open(path);
+    let file = file.expect("it is there");
+    // SAFETY: it takes numbers.
+    let got = unsafe { libc::lockf(file.as_raw_fd(), libc::F_TLOCK, 0) };
+    assert_eq!(got, 0);
+    assert!(is_locked(&file));
+    file
 }
 
-fn whole_file() -> libc::flock {
-    // SAFETY: all of its fields are numbers.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK.try_into().expect("it is a small number");
-    lock
+fn is_locked(file: &fs::File) -> bool {
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()));
+    about.expect("procfs").contains("\nlock:")
+}
+
+/// What would show that something was polled, woken, begun, ended or entered.
+fn touched(runtime: &Runtime) -> [u64; 8] {
+    let metrics = runtime.metrics();
+    [
+        metrics.polls,
+        metrics.wakes_local,
+        metrics.wakes_remote,
+        metrics.tasks,
+        metrics.ops_submitted,
+        metrics.ops_completed,
+        metrics.ops_cancelled,
+        metrics.enters,
+    ]
 }
 
 #[test]
@@ -253,17 +268,7 @@ fn a_thousand_operations_are_told_and_not_touched() {
 fn look_at_all(runtime: &Runtime) -> Vec<JoinHandle<()>> {
     let scratch = Scratch::new();
     let path = scratch.file("file", b"some bytes");
-    let locked = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .expect("it is there");
-    let other = fs::File::open(&path).expect("it is there");
-    let lock = whole_file();
-    // SAFETY: it reads one `flock`.
-    let got = unsafe { libc::fcntl(locked.as_raw_fd(), libc::F_SETLK, &raw const lock) };
-    assert_eq!(got, 0);
-
+    let locked = lock(&path);
     let mut long = runtime.block_on(Long::start());
     runtime.block_on(async {
         for _ in 0..3 {
@@ -291,42 +296,13 @@ fn look_at_all(runtime: &Runtime) -> Vec<JoinHandle<()>> {
     runtime.block_on(async {});
     assert_eq!(expected.values().sum::<usize>(), 1000);
 
-    let state = || (runtime.metrics(), open_but(&path));
-    let (before, fds_before) = state();
+    let state = || (touched(runtime), open_but(&path));
+    let before = state();
     let (first, second) = (told(&runtime.dump()), told(&runtime.dump()));
-    let (after, fds_after) = state();
+    assert_eq!(state(), before);
     assert_eq!(first, expected);
     assert_eq!(second, expected);
-    assert_eq!(fds_before, fds_after);
-    assert_eq!(
-        (
-            before.polls,
-            before.wakes_local,
-            before.wakes_remote,
-            before.tasks
-        ),
-        (
-            after.polls,
-            after.wakes_local,
-            after.wakes_remote,
-            after.tasks
-        )
-    );
-    assert_eq!(
-        (
-            before.ops_submitted,
-            before.ops_completed,
-            before.ops_cancelled,
-            before.enters
-        ),
-        (
-            after.ops_submitted,
-            after.ops_completed,
-            after.ops_cancelled,
-            after.enters
-        )
-    );
-    assert!(is_locked(&other), "to look has released a lock");
+    assert!(is_locked(&locked), "to look has released a lock");
 
     runtime.block_on(async {
         for task in tasks {

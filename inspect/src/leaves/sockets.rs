@@ -104,41 +104,23 @@ mod tests {
         leaf.to_string()
     }
 
-    /// Whether anybody has the file locked, as somebody with another open file sees it: the kernel tells these apart from
-    /// the process, even within one.
-    fn is_locked(other: &File) -> bool {
-        let mut lock = whole_file();
-        // SAFETY: it reads and writes one `flock`.
-        let asked = unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
-        assert_eq!(asked, 0, "{}", std::io::Error::last_os_error());
-        libc::c_int::from(lock.l_type) != libc::F_UNLCK
-    }
-
-    fn whole_file() -> libc::flock {
-        // SAFETY: all of its fields are numbers.
-        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-        lock.l_type = libc::F_WRLCK.try_into().expect("it is a small number");
-        lock
+    fn is_locked(file: &File) -> bool {
+        let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()));
+        about.expect("procfs").contains("\nlock:")
     }
 
     #[test]
     fn asking_about_a_descriptor_keeps_the_locks_of_its_file() {
         let path = std::env::temp_dir().join(format!("camshaft-lock-{}", std::process::id()));
-        let open = || {
-            let mut options = File::options();
-            options.read(true).write(true).create(true).truncate(false);
-            options.open(&path).expect("there is room for a file")
-        };
-        let (file, other) = (open(), open());
-        assert!(!is_locked(&other));
-        let lock = whole_file();
-        // SAFETY: it reads one `flock`.
-        let locked = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+        let file = File::create(&path).expect("there is room for a file");
+        assert!(!is_locked(&file));
+        // SAFETY: it takes two numbers. The lock is one that a process loses when it closes the file, whichever descriptor that was.
+        let locked = unsafe { libc::lockf(file.as_raw_fd(), libc::F_TLOCK, 0) };
         assert_eq!(locked, 0, "{}", std::io::Error::last_os_error());
-        assert!(is_locked(&other));
+        assert!(is_locked(&file));
         let said = told(file.as_raw_fd());
         assert!(said.contains("camshaft-lock-"), "{said}");
-        assert!(is_locked(&other));
+        assert!(is_locked(&file));
         std::fs::remove_file(path).expect("it is there");
     }
 
