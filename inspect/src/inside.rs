@@ -135,6 +135,15 @@ impl Walker<'_> {
         Some(())
     }
 
+    /// The name of the variant that an enum is.
+    pub(crate) fn variant(&mut self, note: &Note, place: Place<'_>) -> Option<Arc<str>> {
+        let Shape::Enum(variants) = &note.of.shape else {
+            return None;
+        };
+        let of = variants.of_value(tag(variants.tag, place.bytes)?)?.of;
+        Some(self.catalog.get(of)?.short_name().into())
+    }
+
     fn elements(
         &mut self,
         of: TypeKey,

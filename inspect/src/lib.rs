@@ -9,18 +9,28 @@
 //!   program ──image──> sections ──scan──> index          where things are
 //!                                           │ load, sites
 //!                                           ▼
-//!                                        Catalog          types, vtables, states and their lines: plain data
-//!                                           │ walk <── Memory <── stack   a fiber's calls, one by one
+//!                     layout, plan <──── Catalog          types, vtables, states and their lines: plain data
+//!                                           │
+//!   Memory ──> walk, inside ────────────────┤             which state, and what is awaited there
+//!                leaves                     │             what exactly the last one waits for
+//!                stack                      │             a fiber's calls, one by one
 //!                                           ▼
-//!                                         Tree            what a future waits for, as text and JSON
+//!                         draw, json <─── Tree            what a future waits for
+//!                                           │ dump        of all tasks
+//!                                           ▼
+//!                              attach <─── Dump           asked for by another process
 //! ```
+//!
+//! Beside that, `recording` keeps what the polls of a runtime were like: it needs no bytes of futures but their tags, by a `plan` that
+//! the catalog makes once for a type.
 //!
 //! # Where to begin
 //!
 //! - [`tree_of`]: what a future of this program waits for, with the line of each await, down to the leaves.
 //! - [`layout_of`], [`layout_of_val`]: what a future of this program holds in each state, and why it is as large as it is.
 //! - [`Catalog::open`]: any program. [`Catalog::coroutines`] lists its state machines, [`Catalog::layout`] tells what one holds,
-//!   [`Catalog::states`] where it waits, [`Walker`] walks through its bytes in any [`Memory`], and [`Catalog::missing`] what the program's files do not tell.
+//!   [`Catalog::states`] where it waits, [`Walker`] walks through its bytes in any [`Memory`], and [`Catalog::missing`] what the
+//!   program's files do not tell.
 //!
 //! # What is needed
 //!

@@ -75,6 +75,16 @@ impl Lines {
     }
 }
 
+/// Between which lines a function is, from where it begins and where it ends.
+pub(crate) fn between(states: &[State]) -> Option<String> {
+    let line = |value| {
+        let state = states.iter().find(|state| state.value == value)?;
+        state.site.as_ref()
+    };
+    let (first, last) = (line(0)?, line(1)?);
+    (first.file == last.file).then(|| format!("used between {first} and line {}", last.line))
+}
+
 /// How exact the line of an await is that the compiler names.
 fn precision(lines: Option<&Lines>, site: Option<&Site>) -> Precision {
     let (Some(lines), Some(site)) = (lines, site) else {

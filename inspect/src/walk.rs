@@ -15,6 +15,7 @@ use crate::liveness::is_maybe_done;
 use crate::load::little;
 use crate::memory::Memory;
 use crate::quick::Set;
+use crate::sites::between;
 use crate::stack::fibers::Fibers;
 use crate::tree::{Node, Standing};
 use crate::types::{Member, Shape, TypeKey};
@@ -299,7 +300,7 @@ impl<'a> Walker<'a> {
             return node;
         }
         if state.precision == Precision::MacroDefinition {
-            node.limit = range(states).map(Arc::from);
+            node.limit = between(states).map(Arc::from);
         }
         let Some(awaitee) = self.awaitee(state) else {
             node.limit = Some("what it awaits is not described".into());
@@ -349,15 +350,6 @@ impl<'a> Walker<'a> {
             way: place.way,
         })
     }
-
-    /// The name of the variant that an enum is.
-    fn variant(&mut self, note: &Note, place: Place<'_>) -> Option<Arc<str>> {
-        let Shape::Enum(variants) = &note.of.shape else {
-            return None;
-        };
-        let of = variants.of_value(tag(variants.tag, place.bytes)?)?.of;
-        Some(self.catalog.get(of)?.short_name().into())
-    }
 }
 
 impl std::fmt::Debug for Walker<'_> {
@@ -366,16 +358,6 @@ impl std::fmt::Debug for Walker<'_> {
             .field("bias", &self.bias)
             .finish_non_exhaustive()
     }
-}
-
-/// Between which lines a function is, from where it begins and where it ends.
-fn range(states: &[State]) -> Option<String> {
-    let line = |value| {
-        let state = states.iter().find(|state| state.value == value)?;
-        state.site.as_ref()
-    };
-    let (first, last) = (line(0)?, line(1)?);
-    (first.file == last.file).then(|| format!("used between {first} and line {}", last.line))
 }
 
 pub(crate) fn slice(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
