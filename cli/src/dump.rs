@@ -70,7 +70,7 @@ fn shown(door: &Door, look: &Value, is_one_of_many: bool) -> String {
         let _ = writeln!(
             text,
             "{name} of process {}, on thread {}",
-            door.listed.pid, door.listed.thread
+            door.pid, door.listed.thread
         );
     }
     for missing in list_of(look, "missing") {

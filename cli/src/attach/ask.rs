@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use camshaft_inspect::attach::{PROTOCOL, Question};
+use camshaft_inspect::attach::{PROTOCOL, Question, listener, thread_of};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -14,6 +15,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Door, acts, threads};
+
+/// How long to wait for an answer to who it is.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// No answer is longer.
 const LONGEST: usize = 1 << 30;
@@ -44,13 +48,13 @@ pub(crate) fn whole(door: &Door, patience: Duration) -> Result<String> {
 }
 
 fn no_json(door: &Door) -> String {
-    format!("process {} has not answered with JSON", door.listed.pid)
+    format!("process {} has not answered with JSON", door.pid)
 }
 
 /// Asks; the answer is a text, and no error.
 fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
     let until = Instant::now() + patience;
-    let pid = door.listed.pid;
+    let pid = door.pid;
     let answer = match exchange(door, question, until) {
         Ok(answer) => answer,
         Err(error) => match error.kind() {
@@ -79,17 +83,7 @@ fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
 }
 
 fn exchange(door: &Door, question: Question, until: Instant) -> std::io::Result<Vec<u8>> {
-    // Not by the standard library: it waits for ever if too many are waiting to be let in.
-    let flags = SocketFlags::CLOEXEC;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    let address = SocketAddrUnix::new(&door.listed.path)?;
-    loop {
-        set_socket_timeout(&socket, Timeout::Send, Some(left(until)?))?;
-        match connect(&socket, &address) {
-            Err(Errno::INTR) => {}
-            connected => break connected?,
-        }
-    }
+    let socket = connected(door, until)?;
     let mut stream = UnixStream::from(socket);
     stream.write_all(question.line().as_bytes())?;
     let mut answer = Vec::new();
@@ -106,6 +100,28 @@ fn exchange(door: &Door, question: Question, until: Instant) -> std::io::Result<
     Ok(answer)
 }
 
+fn connected(door: &Door, until: Instant) -> std::io::Result<OwnedFd> {
+    // Not by the standard library: it waits for ever if too many are waiting to be let in.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let address = SocketAddrUnix::new(&door.listed.path)?;
+    loop {
+        set_socket_timeout(&socket, Timeout::Send, Some(left(until)?))?;
+        match connect(&socket, &address) {
+            Err(Errno::INTR) => {}
+            connected => return connected.map(|()| socket).map_err(Into::into),
+        }
+    }
+}
+
+/// Whether it is this process that listens, and not another one with the same number elsewhere. Who lets nobody in may be.
+pub(super) fn listens(door: &Door) -> bool {
+    match connected(door, Instant::now() + A_MOMENT) {
+        Ok(socket) => listener(socket.as_fd()).is_ok_and(|pid| pid == door.pid),
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
+}
+
 /// How much time there still is.
 fn left(until: Instant) -> std::io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
@@ -117,7 +133,8 @@ fn left(until: Instant) -> std::io::Result<Duration> {
 
 /// It listens and says nothing.
 fn silent(door: &Door, patience: Duration) -> anyhow::Error {
-    let (pid, thread) = (door.listed.pid, door.listed.thread);
+    let pid = door.pid;
+    let thread = thread_of(pid, door.listed.thread).unwrap_or(door.listed.thread);
     let whereabouts = threads::whereabouts(pid, thread);
     anyhow!(
         "a runtime of process {pid} does not answer within {patience:.0?}: its thread {thread} is computing or blocked, or \

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use camshaft_inspect::attach::{Directory, Listed, directories, user};
+use camshaft_inspect::attach::{Directory, Listed, directories, own_number, user};
 
 pub(crate) use self::ask::{folded, whole};
 
@@ -18,6 +18,8 @@ const HOW: &str =
 
 /// A runtime that can be asked.
 pub(crate) struct Door {
+    /// The process, by its number here.
+    pub(crate) pid: u32,
     pub(crate) listed: Listed,
     /// The path of the socket leads through it.
     _directory: Directory,
@@ -39,9 +41,12 @@ pub(crate) fn doors(pid: u32) -> Result<Vec<Door>> {
         let owner = process.uid();
         bail!("process {pid} belongs to user {owner}: only that user and root can ask it");
     }
-    let doors: Vec<_> = all(Some(pid))
-        .filter(|door| door.listed.pid == pid)
-        .collect();
+    let own = own_number(pid);
+    let is_meant = |door: &Door| {
+        // Another may have that number here.
+        door.listed.pid == own && (own == pid || ask::listens(door))
+    };
+    let doors: Vec<_> = all(Some(pid)).filter(is_meant).collect();
     if doors.is_empty() {
         let command = command(pid);
         bail!("process {pid} ({command}) does not let itself be asked: it needs {HOW}");
@@ -53,7 +58,7 @@ pub(crate) fn doors(pid: u32) -> Result<Vec<Door>> {
 pub(crate) fn askable() -> Result<Vec<Askable>> {
     let mut found: Vec<Askable> = Vec::new();
     for door in all(None) {
-        let pid = door.listed.pid;
+        let pid = door.pid;
         match found.iter_mut().find(|one| one.pid == pid) {
             Some(one) => one.runtimes += 1,
             None if proc(pid).exists() => found.push(Askable {
@@ -71,9 +76,10 @@ pub(crate) fn askable() -> Result<Vec<Askable>> {
 }
 
 fn all(pid: Option<u32>) -> impl Iterator<Item = Door> {
-    directories(pid).into_iter().flat_map(|directory| {
+    directories(pid).into_iter().flat_map(move |directory| {
         let sockets = directory.sockets().into_iter();
         sockets.map(move |listed| Door {
+            pid: pid.unwrap_or(listed.pid),
             listed,
             _directory: directory.clone(),
         })

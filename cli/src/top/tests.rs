@@ -12,7 +12,7 @@ const LEAVE: &str = "\x1b[?1049l";
 /// How a frame begins.
 const FRAME: &str = "\x1b[?2026h";
 
-/// Runs a test again in a terminal, where it has to fail, and what it said there afterwards; nothing where that is this process.
+/// Runs a test again in a terminal, where it has to fail; what it said there afterwards. Nothing if this is that process.
 fn in_terminal(test: &str) -> Option<String> {
     const IN_TERMINAL: &str = "CAMSHAFT_TEST_IN_TERMINAL";
     if std::env::var_os(IN_TERMINAL).is_some() {

@@ -1,5 +1,7 @@
 //! A program that is asked: this test again, in a process of its own.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ const DOES: &str = "CAMSHAFT_TEST_PROGRAM";
 /// A process, which ends with this.
 pub(crate) struct Program {
     child: Child,
+    /// What it is called from here.
+    pid: u32,
     /// The directory of its user's session, which is the test's own.
     session: PathBuf,
 }
@@ -23,6 +27,34 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it, and waits until it can be asked. The test that is named has to call [`play`].
     pub(crate) fn start(test: &str, does: &str) -> Self {
+        let program = std::env::current_exe().expect("this is a program");
+        Self::run(Command::new(program), test, does)
+    }
+
+    /// The same where it has numbers of its own for processes, and sees another directory as that of its session; none where
+    /// that is not allowed.
+    pub(crate) fn start_apart(test: &str, does: &str) -> Option<Self> {
+        let apart = || {
+            let mut unshare = Command::new("unshare");
+            unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]);
+            unshare
+        };
+        let allowed = apart().arg("mount -t tmpfs none /mnt").output();
+        if !allowed.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let mut unshare = apart();
+        unshare.arg("mount -t tmpfs -o mode=700 none \"$XDG_RUNTIME_DIR\" && exec \"$0\" \"$@\"");
+        unshare.arg(std::env::current_exe().expect("this is a program"));
+        let mut program = Self::run(unshare, test, does);
+        let outer = program.pid;
+        let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
+        let children = children.expect("it runs");
+        program.pid = children.trim().parse().expect("it has one child");
+        Some(program)
+    }
+
+    fn run(mut command: Command, test: &str, does: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("camshaft-session-{}-{count}", std::process::id());
@@ -31,7 +63,7 @@ impl Program {
             .mode(0o700)
             .create(&session)
             .expect("it is new");
-        let mut child = Command::new(std::env::current_exe().expect("this is a program"))
+        let mut child = command
             .args(["--exact", test, "--nocapture"])
             .env(DOES, does)
             .env("XDG_RUNTIME_DIR", &session)
@@ -42,13 +74,18 @@ impl Program {
         let ready = lines
             .map_while(Result::ok)
             .any(|line| line.ends_with("it is ready"));
-        let program = Self { child, session };
+        let pid = child.id();
+        let program = Self {
+            child,
+            pid,
+            session,
+        };
         assert!(ready, "it has ended");
         program
     }
 
     pub(crate) fn pid(&self) -> String {
-        self.child.id().to_string()
+        self.pid.to_string()
     }
 
     /// The command, run by the same user.

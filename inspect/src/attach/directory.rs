@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
     PermissionsExt as _,
@@ -101,6 +101,15 @@ impl Directory {
             opened: Arc::new(opened),
             path: path.to_owned(),
         })
+    }
+
+    /// Whether it is the same, by whatever name it was found.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let identity = |one: &Self| {
+            let data = one.opened.metadata().ok()?;
+            Some((data.dev(), data.ino()))
+        };
+        identity(self).is_some_and(|this| identity(other) == Some(this))
     }
 
     /// Where it was found.
@@ -224,9 +233,38 @@ pub fn thread() -> u32 {
     unsafe { libc::gettid() }.cast_unsigned()
 }
 
+/// The process that listens at the other end of a connection, by its number here; 0 if it is not seen from here.
+///
+/// # Errors
+///
+/// If this is no connection of a Unix socket.
+pub fn listener(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut length = size_of_val(&peer).try_into().unwrap_or(0);
+    // SAFETY: the kernel writes at most as many bytes as `peer` has, and the length; any bytes are a `ucred`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    match result {
+        0 => Ok(u32::try_from(peer.pid).unwrap_or(0)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
 
     /// A directory of the test's own, which is removed with this.
@@ -266,7 +304,10 @@ mod tests {
             .collect();
         assert_eq!(numbers, [(process::id(), 0), (process::id(), 1)]);
         assert_eq!(mode(&path.join(&bound.name)), 0o600);
-        UnixStream::connect(&listed[0].path).expect("it listens");
+        let stream = UnixStream::connect(&listed[0].path).expect("it listens");
+        assert_eq!(listener(stream.as_fd()).ok(), Some(process::id()));
+        let unconnected = UnixDatagram::unbound().expect("a descriptor is left");
+        assert_ne!(listener(unconnected.as_fd()).ok(), Some(process::id()));
         one.accept().expect("one has come");
         drop((bound, other));
         assert_eq!(directory.sockets(), []);

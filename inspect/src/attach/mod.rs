@@ -44,7 +44,7 @@
 #[allow(unsafe_code, reason = "asks for numbers of the process")]
 mod directory;
 
-pub use self::directory::{Bound, Directory, Listed, thread, user};
+pub use self::directory::{Bound, Directory, Listed, listener, thread, user};
 
 use std::fs;
 use std::io;
@@ -96,11 +96,11 @@ impl Question {
 pub fn own_directory() -> io::Result<Directory> {
     let user = user();
     let theirs = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    Directory::make(&beside(theirs.as_deref(), user), user)
+    Directory::make(&beside(Path::new("/"), theirs.as_deref(), user), user)
 }
 
 /// The directories in which the sockets of a process may be, or of this user's processes if none is told: those that
-/// exist, are the user's and closed to others.
+/// exist, are the user's and closed to others. A process that sees other files than this one is looked for among those.
 #[must_use]
 pub fn directories(process: Option<u32>) -> Vec<Directory> {
     let user = match process {
@@ -110,26 +110,59 @@ pub fn directories(process: Option<u32>) -> Vec<Directory> {
             Err(_) => return Vec::new(),
         },
     };
+    let here = Path::new("/");
     let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let theirs = process.and_then(runtime_dir_of);
     let usual = PathBuf::from(format!("/run/user/{user}"));
-    let mut paths = [own, theirs, Some(usual), None].map(|dir| beside(dir.as_deref(), user));
-    paths.sort_unstable();
-    let mut paths = paths.to_vec();
-    paths.dedup();
-    let open = |path: PathBuf| Directory::open(&path, user).ok();
-    paths.into_iter().filter_map(open).collect()
+    let mut paths = vec![beside(here, own.as_deref(), user)];
+    let there = process.map(|process| PathBuf::from(format!("/proc/{process}/root")));
+    for root in [Some(here), there.as_deref()].into_iter().flatten() {
+        let sessions = [theirs.as_deref(), Some(&usual), None];
+        paths.extend(sessions.map(|session| beside(root, session, user)));
+    }
+    let mut found: Vec<Directory> = Vec::new();
+    for path in paths {
+        let opened = Directory::open(&path, user).ok();
+        // Most processes see the same files, and variables name the same place.
+        found.extend(opened.filter(|one| !found.iter().any(|other| other.is(one))));
+    }
+    found
 }
 
-/// The directory of the sockets, given that of the user's session.
-fn beside(session: Option<&Path>, user: u32) -> PathBuf {
-    let is_theirs = |dir: &&Path| {
-        dir.is_absolute()
-            && fs::metadata(dir).is_ok_and(|found| found.is_dir() && found.uid() == user)
-    };
+/// What a process is called in the names of its sockets: its number where it lives, in a container another than here.
+#[must_use]
+pub fn own_number(process: u32) -> u32 {
+    last_number(&format!("/proc/{process}")).unwrap_or(process)
+}
+
+/// The thread of a process that has a number where it lives, as in the names of its sockets, by the number that it has here.
+#[must_use]
+pub fn thread_of(process: u32, own: u32) -> Option<u32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let mut numbers = threads
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    numbers.find(|thread| last_number(&format!("/proc/{process}/task/{thread}")) == Some(own))
+}
+
+/// The innermost of the numbers that a process or thread has.
+fn last_number(of: &str) -> Option<u32> {
+    let status = fs::read_to_string(format!("{of}/status")).ok()?;
+    let numbers = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_whitespace().last()?.parse().ok()
+}
+
+/// The directory of the sockets, given that of the user's session as it is called below a root.
+fn beside(root: &Path, session: Option<&Path>, user: u32) -> PathBuf {
+    let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let is_theirs =
+        |dir: &PathBuf| fs::metadata(dir).is_ok_and(|found| found.is_dir() && found.uid() == user);
+    let session = session.filter(|dir| dir.is_absolute()).map(below);
     match session.filter(is_theirs) {
         Some(dir) => dir.join("camshaft"),
-        None => PathBuf::from(format!("/tmp/camshaft-{user}")),
+        None => below(Path::new(&format!("/tmp/camshaft-{user}"))),
     }
 }
 
@@ -160,17 +193,46 @@ mod tests {
     #[test]
     fn the_directory_of_a_session_must_be_the_users() {
         let user = user();
+        let root = Path::new("/");
         let fallback = PathBuf::from(format!("/tmp/camshaft-{user}"));
         let mine = std::env::temp_dir().join(format!("camshaft-session-{}", std::process::id()));
         fs::create_dir(&mine).expect("a directory can be made");
-        assert_eq!(beside(Some(&mine), user), mine.join("camshaft"));
+        assert_eq!(beside(root, Some(&mine), user), mine.join("camshaft"));
         assert_eq!(
-            beside(Some(&mine), user + 1),
+            beside(root, Some(&mine), user + 1),
             PathBuf::from(format!("/tmp/camshaft-{}", user + 1))
         );
+        let here = Path::new("/proc/self/root");
+        let theirs = here.join(mine.strip_prefix("/").expect("it is absolute"));
+        assert_eq!(beside(here, Some(&mine), user), theirs.join("camshaft"));
+        assert_eq!(
+            beside(here, None, user),
+            here.join(fallback.strip_prefix("/").expect("it is absolute"))
+        );
         fs::remove_dir(&mine).expect("it is empty");
-        assert_eq!(beside(Some(&mine), user), fallback);
-        assert_eq!(beside(Some(Path::new("relative")), user), fallback);
-        assert_eq!(beside(None, user), fallback);
+        assert_eq!(beside(root, Some(&mine), user), fallback);
+        assert_eq!(beside(root, Some(Path::new("relative")), user), fallback);
+        assert_eq!(beside(root, None, user), fallback);
+    }
+
+    #[test]
+    fn numbers_are_told_from_within() {
+        let pid = std::process::id();
+        assert_eq!(own_number(pid), pid);
+        assert_eq!(thread_of(pid, thread()), Some(thread()));
+        assert_eq!(thread_of(pid, u32::MAX), None);
+        assert_eq!(own_number(u32::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn a_directory_is_found_once() {
+        let mut found: Vec<_> = directories(Some(std::process::id()))
+            .into_iter()
+            .map(|one| fs::canonicalize(one.path()).expect("it is there"))
+            .collect();
+        let count = found.len();
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), count);
     }
 }
