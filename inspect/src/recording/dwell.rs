@@ -19,7 +19,7 @@ pub struct Dwell {
     pub stand: Stand,
     /// How many dwells have ended.
     pub count: u64,
-    /// The time of all those.
+    /// The time of all those, and of those that go on.
     pub total: Duration,
     /// Half of them took this long at most.
     pub p50: Duration,
@@ -44,6 +44,8 @@ struct Gathered {
     scheduled: Duration,
     busy: Duration,
     waiting: u64,
+    /// The time of those that wait.
+    going: Duration,
     longest: Duration,
 }
 
@@ -64,13 +66,15 @@ pub(super) fn of(recording: &Recording) -> Vec<Dwell> {
     for task in recording.tasks.iter().filter(|task| !task.running) {
         let place = places.entry((&task.of, &task.stand)).or_default();
         place.waiting += 1;
-        place.longest = place.longest.max(task.since.unwrap_or_default());
+        let since = task.since.unwrap_or_default();
+        place.going += since;
+        place.longest = place.longest.max(since);
     }
     let mut all: Vec<_> = places
         .into_iter()
         .map(|((of, stand), gathered)| gathered.dwell(of, stand))
         .collect();
-    let order = |dwell: &Dwell| std::cmp::Reverse(dwell.total + dwell.longest);
+    let order = |dwell: &Dwell| std::cmp::Reverse(dwell.total);
     all.sort_by(|one, two| {
         let same = || (&one.of, &one.stand).cmp(&(&two.of, &two.stand));
         order(one).cmp(&order(two)).then_with(same)
@@ -85,7 +89,7 @@ impl Gathered {
             of: Arc::clone(of),
             stand: stand.clone(),
             count: self.dwells.len() as u64,
-            total: self.dwells.iter().sum(),
+            total: self.dwells.iter().sum::<Duration>() + self.going,
             p50: percentile(&self.dwells, 50),
             p99: percentile(&self.dwells, 99),
             max: self.dwells.last().copied().unwrap_or_default(),

@@ -87,7 +87,11 @@ fn dwell_table(f: &mut fmt::Formatter<'_>, dwells: &[Dwell]) -> fmt::Result {
     if dwells.is_empty() {
         return Ok(());
     }
-    let most = dwells.iter().map(spent).max().unwrap_or_default();
+    let most = dwells
+        .iter()
+        .map(|dwell| dwell.total)
+        .max()
+        .unwrap_or_default();
     writeln!(
         f,
         "{:BAR$}  {:>9} {:>7} {:>9} {:>9} {:>9} {:>7}  {:>9}  place",
@@ -102,15 +106,19 @@ fn dwell_table(f: &mut fmt::Formatter<'_>, dwells: &[Dwell]) -> fmt::Result {
         BAR = BAR as usize
     )?;
     for dwell in dwells.iter().take(LINES) {
+        let ended = |time| match dwell.count {
+            0 => "–".to_owned(),
+            _ => short(time),
+        };
         writeln!(
             f,
             "{:BAR$}  {:>9} {:>7} {:>9} {:>9} {:>9} {:>9}  {:>9}  {}",
-            bar(spent(dwell), most),
+            bar(dwell.total, most),
             short(dwell.total),
             dwell.count,
-            short(dwell.p50),
-            short(dwell.p99),
-            short(dwell.max),
+            ended(dwell.p50),
+            ended(dwell.p99),
+            ended(dwell.max),
             dwell.waiting,
             match dwell.waiting {
                 0 => String::new(),
@@ -124,11 +132,6 @@ fn dwell_table(f: &mut fmt::Formatter<'_>, dwells: &[Dwell]) -> fmt::Result {
         Some(more @ 1..) => writeln!(f, "and {more} places more"),
         _ => Ok(()),
     }
-}
-
-/// The time of the dwells that have ended, and of the longest that goes on.
-fn spent(dwell: &Dwell) -> Duration {
-    dwell.total + dwell.longest
 }
 
 /// The path says the type as well, unless it is not known.
