@@ -146,7 +146,12 @@ impl Part<'_> {
 
 /// Whether it is a future of this runtime.
 fn is_own(node: &Node) -> bool {
-    OWN.iter().any(|own| node.name.starts_with(own))
+    is_ours(&node.name)
+}
+
+/// Whether a type is one of this runtime, by its path.
+pub(crate) fn is_ours(name: &str) -> bool {
+    OWN.iter().any(|own| name.starts_with(own))
 }
 
 /// What each of a group waits for; of many, some.

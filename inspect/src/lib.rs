@@ -40,6 +40,7 @@
 #![deny(unsafe_code)]
 
 pub mod attach;
+mod bare;
 mod brief;
 mod catalog;
 mod containers;

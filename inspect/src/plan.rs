@@ -11,13 +11,15 @@
 //! ```
 //!
 //! What lies behind a pointer is not looked at, and where several coroutines lie beside each other, as in a join, the path
-//! ends.
+//! ends. Of what this runtime awaits within itself only the first and the last are named, as in a dump.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::bare;
 use crate::catalog::{Catalog, State};
 use crate::containers::{Nature, Note};
+use crate::draw::is_ours;
 use crate::program::{type_of, unknown};
 use crate::types::{Shape, Site, TypeKey};
 use crate::with_program;
@@ -92,7 +94,7 @@ pub struct PlanState {
 #[must_use]
 pub fn plan_of(vtable: usize, size: usize, type_name: &str) -> Plan {
     let empty = |limit: String| Plan {
-        name: fallback(type_name).into(),
+        name: bare::future(type_name).into(),
         limit: Some(limit.into()),
         ..Plan::default()
     };
@@ -110,16 +112,9 @@ pub fn plan_of(vtable: usize, size: usize, type_name: &str) -> Plan {
     }
 }
 
-/// The name that `type_name` gives, without what the executor puts around futures.
-fn fallback(name: &str) -> String {
-    let mut name = name;
-    for around in ["core::pin::Pin<", "alloc::boxed::Box<"] {
-        name = name.strip_prefix(around).unwrap_or(name);
-    }
-    let inner = name.strip_prefix("camshaft_executor::builder::");
-    let inner = inner.and_then(|name| name.split_once('<'));
-    let inner = inner.map_or(name, |(_, inner)| inner.trim_end_matches('>'));
-    crate::names::label(&inner.replace("::{{closure}}", ""))
+/// What a function makes a future of by a closure.
+fn is_poll_fn(note: &Note) -> bool {
+    note.of.name.starts_with("core::future::poll_fn::PollFn<")
 }
 
 struct Planner<'a> {
@@ -135,6 +130,8 @@ struct Path {
     text: String,
     site: Option<Site>,
     depth: usize,
+    /// Whether the last that was named is a function of this runtime.
+    own: bool,
 }
 
 impl Path {
@@ -144,8 +141,30 @@ impl Path {
             text: format!("{}{arrow}{text}", self.text),
             site: site.or(self.site.as_ref()).cloned(),
             depth: self.depth + 1,
+            own: false,
         }
     }
+
+    /// With a function of this runtime, whose lines are of no interest; one that it calls itself is left out.
+    fn then_own(&self, name: &str) -> Self {
+        let path = if self.own {
+            self.clone()
+        } else {
+            self.then(&own_name(name), None)
+        };
+        Self {
+            depth: self.depth + 1,
+            own: true,
+            ..path
+        }
+    }
+}
+
+/// The name of a function with its type: `TcpStream::connect`.
+fn own_name(name: &str) -> String {
+    let path = name.split('<').next().unwrap_or(name);
+    let parts = crate::names::segments(path);
+    parts[parts.len().saturating_sub(2)..].join("::")
 }
 
 impl<'a> Planner<'a> {
@@ -184,7 +203,8 @@ impl<'a> Planner<'a> {
             Nature::Enum => self.enumeration(&note, offset, path),
             _ => match self.only(&note) {
                 Some((inner, at)) => {
-                    let path = if note.is_hidden() || path.text.is_empty() {
+                    let glue = path.own && (is_ours(&note.of.name) || is_poll_fn(&note));
+                    let path = if note.is_hidden() || path.text.is_empty() || glue {
                         path.clone()
                     } else {
                         path.then(note.of.short_name(), None)
@@ -207,6 +227,7 @@ impl<'a> Planner<'a> {
             .iter()
             .map(|state| (Some(state.value), state))
             .collect();
+        let own = !path.text.is_empty() && is_ours(&note.label);
         self.tag(offset + tag, width, &values, |planner, state| {
             let site = state.site.as_ref();
             let word = match state.value {
@@ -215,6 +236,9 @@ impl<'a> Planner<'a> {
                 2 => "panicked",
                 _ => "",
             };
+            if own && !word.is_empty() {
+                return planner.state(&path.then_own(&note.label));
+            }
             if !word.is_empty() {
                 let path = path.then(&format!("{} ({word})", note.label), site);
                 return planner.state(&path);
@@ -223,7 +247,11 @@ impl<'a> Planner<'a> {
                 Some(site) => format!("{} {site}{}", note.label, state.precision),
                 None => format!("{} at a line that is not known", note.label),
             };
-            let path = path.then(&line, site);
+            let path = if own {
+                path.then_own(&note.label)
+            } else {
+                path.then(&line, site)
+            };
             let awaitee = planner.catalog.get(state.of);
             let awaitee = awaitee.and_then(|of| of.member("__awaitee").cloned());
             match awaitee {
@@ -359,22 +387,18 @@ impl<'a> Planner<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::fallback;
+    use super::Path;
 
     #[test]
-    fn names_that_are_not_described_are_readable() {
-        for (name, expected) in [
-            (
-                "camshaft_executor::builder::Plain<app::serve::{{closure}}>",
-                "app::serve",
-            ),
-            (
-                "core::pin::Pin<alloc::boxed::Box<camshaft_executor::builder::Named<app::Job>>>",
-                "app::Job",
-            ),
-            ("app::main::{{closure}}", "app::main"),
-        ] {
-            assert_eq!(fallback(name), expected);
-        }
+    fn what_the_runtime_awaits_within_itself_is_left_out() {
+        let path = Path::default().then("app::serve src/main.rs:3", None);
+        let path = path.then_own("camshaft::net::tcp::TcpStream::connect<(&str, u16)>");
+        let path = path.then_own("camshaft::net::addr::first");
+        let path = path.then("Op", None);
+        assert_eq!(
+            path.text,
+            "app::serve src/main.rs:3 -> TcpStream::connect -> Op"
+        );
+        assert_eq!(path.depth, 4);
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::bare;
 use crate::containers::{Note, first_pointer};
 use crate::leaves::FIBER;
 use crate::load::little;
@@ -18,12 +19,6 @@ use crate::stack::unwind::{Stacks, Trace};
 use crate::tree::{Node, Stage, Standing};
 use crate::types::{Shape, Site, TypeKey};
 use crate::walk::{Place, Walker, number, tag};
-
-/// What the name of a task's future has before it.
-const TASKS: [&str; 2] = [
-    "camshaft_executor::builder::Plain<",
-    "camshaft_executor::builder::Named<",
-];
 
 /// A fiber, or a generator, that has a stack.
 #[derive(Clone, Debug)]
@@ -192,11 +187,10 @@ impl<'a> Walker<'a> {
         if let Some((fibers, found)) = found {
             nodes.extend(found.iter().map(|fiber| self.started(fibers, fiber)));
         }
-        let inner = TASKS.iter().find_map(|task| name.strip_prefix(task));
-        if nodes.len() == 1 && inner.unwrap_or(name).starts_with(FIBER) {
+        if nodes.len() == 1 && bare::unwrapped(name).starts_with(FIBER) {
             return nodes.remove(0);
         }
-        let mut node = Node::limit(name, limit);
+        let mut node = Node::limit(bare::future(name), limit);
         node.children = nodes;
         node
     }
