@@ -21,7 +21,7 @@ use crate::stack::calls::{Call, Calls};
 use crate::stack::registers::Registers;
 use crate::stack::unwind::{Stacks, Trace, Unwinder};
 use crate::types::{Shape, Site, Type, TypeKey};
-use crate::{Layout, Missing, layout, sites, twins};
+use crate::{Layout, Missing, home, layout, sites, twins};
 
 /// What is known of a program.
 ///
@@ -107,6 +107,11 @@ impl Precision {
 }
 
 impl Catalog {
+    /// Where the compiler was started for the program itself.
+    pub(crate) fn home(&self) -> Option<String> {
+        home::of(self.image.main()?)
+    }
+
     /// Opens a program, whatever its runtime, and indexes its debug information.
     ///
     /// It takes about 20 ms for a program of 17 MB. A program without debug information can be opened, and has no coroutines:

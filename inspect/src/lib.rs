@@ -49,6 +49,7 @@ mod draw;
 mod dump;
 mod group;
 mod hash;
+mod home;
 #[allow(unsafe_code, reason = "maps files")]
 mod image;
 mod inside;

@@ -15,7 +15,7 @@ use crate::stack::fibers::Fibers;
 use crate::tree::{Node, Tree};
 use crate::types::TypeKey;
 use crate::walk::Walker;
-use crate::{Catalog, Layout, Missing};
+use crate::{Catalog, Layout, Missing, home};
 
 /// What every type is cast to. Its method differs for each type, so that no two vtables are the same and folded into one.
 ///
@@ -96,7 +96,11 @@ pub fn with_program<T: Send>(work: impl FnOnce(&mut Catalog) -> T + Send) -> Res
                 let catalog = match &mut *slot {
                     Some(catalog) => catalog,
                     // An error is not kept: descriptors that are exhausted now may be there the next time.
-                    empty => empty.insert(Catalog::open("/proc/self/exe")?),
+                    empty => {
+                        let catalog = empty.insert(Catalog::open("/proc/self/exe")?);
+                        catalog.home().into_iter().for_each(home::found);
+                        catalog
+                    }
                 };
                 let result = work(catalog);
                 catalog.rest();

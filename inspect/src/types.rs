@@ -1,7 +1,9 @@
 //! What a catalog says of a type: plain data, without a trace of where it was read.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+
+use crate::home::home;
 
 /// Names a type in its catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,7 +164,8 @@ impl Type {
 }
 
 impl Site {
-    /// The path in a form for people: from the working directory on, or from the name of the package on.
+    /// The path in a form for people: from the name of the package on, or from the folder on in which the program was compiled. In a
+    /// process that has not read its own debug information, it begins at the working directory.
     #[must_use]
     pub fn short_file(&self) -> &str {
         let file = &*self.file;
@@ -174,16 +177,9 @@ impl Site {
         {
             return inside;
         }
-        let here = HERE.get_or_init(|| {
-            let here = std::env::current_dir().unwrap_or_default();
-            format!("{}/", here.display())
-        });
-        file.strip_prefix(&**here).unwrap_or(file)
+        file.strip_prefix(home()).unwrap_or(file)
     }
 }
-
-/// The working directory when the first path was shown.
-static HERE: OnceLock<String> = OnceLock::new();
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
