@@ -69,7 +69,8 @@ enum Command {
     Top(Top),
 }
 
-/// What a process does, renewed every second: its tasks, where their time goes, and what waits for long
+/// What a process does, renewed every second: its tasks, where their time goes, and what waits for long; without a process,
+/// which ones can be asked
 ///
 /// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user.
 /// Keys: arrows and page keys scroll, p pauses, q quits.
@@ -77,7 +78,7 @@ enum Command {
 struct Top {
     /// The process
     #[arg(long)]
-    pid: u32,
+    pid: Option<u32>,
 
     /// Print it once, as where standard output is no terminal
     #[arg(long)]
@@ -265,8 +266,12 @@ impl Dump {
 
 impl Top {
     fn run(&self, page: Page) -> Result<ExitCode> {
+        let Some(pid) = self.pid else {
+            dump::list(false)?;
+            return Ok(ExitCode::SUCCESS);
+        };
         let top = top::Top {
-            pid: self.pid,
+            pid,
             interval: self.interval,
             patience: self.patience.time(),
             once: self.once,

@@ -61,6 +61,10 @@ impl Page {
         }
     }
 
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     pub(crate) fn has_colors(&self) -> bool {
         self.colors
     }

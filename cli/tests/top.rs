@@ -181,8 +181,14 @@ fn it_ends_with_the_process_that_it_shows() {
     let (text, status) = terminal.read_to_end(child);
     assert_eq!(status.code(), Some(2), "{text}");
     let (_, after) = text.split_once(LEAVE).expect("it leaves");
+    // What it has shown last stays.
+    let (last, why) = after.split_once("error: ").expect("it says why");
     assert!(
-        after.contains(&format!("error: there is no process {pid}")),
+        last.contains("\"first\"") && last.contains("\"second\""),
+        "{after}"
+    );
+    assert!(
+        why.starts_with(&format!("process {pid} has ended")),
         "{after}"
     );
     assert_eq!(terminal.settings(), before);

@@ -54,6 +54,11 @@ pub(crate) fn doors(pid: u32) -> Result<Vec<Door>> {
     Ok(doors)
 }
 
+/// Whether there is such a process.
+pub(crate) fn is_there(pid: u32) -> bool {
+    proc(pid).exists()
+}
+
 /// The processes of this user that can be asked.
 pub(crate) fn askable() -> Result<Vec<Askable>> {
     let mut found: Vec<Askable> = Vec::new();

@@ -3,17 +3,17 @@
 use serde_json::Value;
 
 /// The longest bar, in columns.
-const BAR: usize = 12;
+pub(super) const BAR: usize = 12;
 
-/// A bar of blocks, as long as a part of the whole.
-pub(super) fn bar(part: u64, whole: u64) -> String {
+/// A bar of blocks, as long as a part of the whole, which is of a length.
+pub(super) fn bar(part: u64, whole: u64, length: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = u128::from(part) * (BAR as u128 * 8) / u128::from(whole.max(1));
+    let eighths = u128::from(part) * (length as u128 * 8) / u128::from(whole.max(1));
     let eighths = usize::try_from(eighths)
-        .unwrap_or(BAR * 8)
-        .clamp(1, BAR * 8);
+        .unwrap_or(length * 8)
+        .clamp(1, length * 8);
     let text = "█".repeat(eighths / 8) + EIGHTHS[eighths % 8];
-    format!("{text:<BAR$}")
+    format!("{text:<length$}")
 }
 
 /// A time in nanoseconds, if there is one.
@@ -56,7 +56,7 @@ mod tests {
             ["0 ns", "999 ns", "1.5 µs", "99.9 ms", "123 ms", "1.5 min"]
         );
         assert_eq!(
-            [0, 50, 100].map(|part| bar(part, 100).trim_end().chars().count()),
+            [0, 50, 100].map(|part| bar(part, 100, BAR).trim_end().chars().count()),
             [1, 6, 12]
         );
     }

@@ -4,16 +4,19 @@ use std::cmp::Reverse;
 
 use serde_json::Value;
 
-use super::figures::{bar, nanos, time};
+use super::figures::{BAR, bar, nanos, time};
+use super::place::fitted;
+use super::waits::waits;
 use crate::dump::{list_of, name, words};
 use crate::terminal::{Page, Piece, Weight, number};
 
-/// So many states are shown with the time that tasks spend in them, …
+/// So many states are shown with the time that tasks spend in them.
 const STATES: usize = 8;
-/// …and so many tasks that wait for long.
-const WAITS: usize = 5;
-/// A wait is long from here on, in nanoseconds.
-const LONG: u64 = 10_000_000_000;
+/// Bars are shorter if there are fewer columns than…
+const NARROW_BAR: usize = 6;
+/// …these.
+const WIDE: usize = 100;
+
 /// A runtime, with what it said last and before.
 pub(super) struct Runtime {
     pub(super) key: super::Which,
@@ -144,39 +147,27 @@ fn states(page: &mut Page, dwell: &[Value]) {
     let mut states: Vec<_> = dwell.iter().collect();
     states.sort_by_key(|state| Reverse(total(state)));
     let most = states.first().map_or(1, total).max(1);
+    let wide = page.columns() >= WIDE;
+    let (heading, longest_bar) = if wide {
+        ("    now      times       p50       p99   longest", BAR)
+    } else {
+        ("   now    times  longest", NARROW_BAR)
+    };
     page.gap();
     page.line(
         &[Piece(Weight::Bold, "Where time goes")],
-        &[Piece(
-            Weight::Dim,
-            "    now      times       p50       p99   longest",
-        )],
+        &[Piece(Weight::Dim, heading)],
     );
     for state in states.into_iter().take(STATES) {
-        let none_ended = state["count"] == 0;
-        let ended = |name| {
-            if none_ended {
-                "–".to_owned()
-            } else {
-                time(&state[name])
-            }
-        };
-        let figures = format!(
-            "{:>7} {:>10} {:>9} {:>9} {:>9}",
-            number(state["waiting"].as_u64().unwrap_or_default()),
-            number(state["count"].as_u64().unwrap_or_default()),
-            ended("p50_ns"),
-            ended("p99_ns"),
-            ended("max_ns")
-        );
-        let bar = bar(total(&state), most);
+        let figures = figures(state, wide);
+        let bar = bar(total(&state), most, longest_bar);
         let of = format!(" {}", words(&state["type"]));
         // The path begins with the type, which stands before it.
         let path = words(&state["state"]);
-        let path = format!(
-            "  {}",
-            path.strip_prefix(&of[1..]).unwrap_or(&path).trim_start()
-        );
+        let path = path.strip_prefix(&of[1..]).unwrap_or(&path).trim_start();
+        let taken = longest_bar + figures.chars().count() + 2;
+        let room = page.columns().saturating_sub(taken);
+        let (of, path) = fitted(&of, &format!("  {path}"), room);
         page.line(
             &[
                 Piece(Weight::Plain, &bar),
@@ -188,34 +179,32 @@ fn states(page: &mut Page, dwell: &[Value]) {
     }
 }
 
-/// Tasks that have waited for long at one place.
-fn waits(page: &mut Page, look: &Value) {
-    let mut waits = Vec::new();
-    for group in list_of(look, "groups") {
-        for task in list_of(group, "tasks") {
-            let since = task["since_ns"].as_u64().filter(|since| *since >= LONG);
-            waits.extend(since.map(|since| (since, task, group)));
+/// How many are in a state and how long they stay; where there is no room for all of it, the most important.
+fn figures(state: &Value, wide: bool) -> String {
+    let count = |name| number(state[name].as_u64().unwrap_or_default());
+    let (now, times) = (count("waiting"), count("count"));
+    let none_ended = state["count"] == 0;
+    let ended = |name| {
+        if none_ended {
+            "–".to_owned()
+        } else {
+            time(&state[name])
         }
+    };
+    let longest = longest(state);
+    if wide {
+        let (p50, p99) = (ended("p50_ns"), ended("p99_ns"));
+        format!("{now:>7} {times:>10} {p50:>9} {p99:>9} {longest:>9}")
+    } else {
+        format!("{now:>6} {times:>8} {longest:>8}")
     }
-    if waits.is_empty() {
-        return;
-    }
-    waits.sort_by_key(|(since, ..)| Reverse(*since));
-    page.gap();
-    page.line(&[Piece(Weight::Bold, "Longest waits")], &[]);
-    for (since, task, group) in waits.into_iter().take(WAITS) {
-        let whose = match (task["id"].as_u64(), group["name"].as_str()) {
-            (None, _) => "the root future".to_owned(),
-            (Some(id), None) => format!("task {id}"),
-            (Some(id), Some(_)) => format!("task {id} \"{}\"", words(&group["name"])),
-        };
-        let tree = words(&group["tree"]);
-        let place = format!("  {}", tree.lines().next().unwrap_or_default());
-        page.line(
-            &[Piece(Weight::Plain, &whose), Piece(Weight::Dim, &place)],
-            &[Piece(Weight::Warn, &nanos(since))],
-        );
-    }
+}
+
+/// The longest that a task has stayed in a state, be it over or not.
+fn longest(state: &Value) -> String {
+    let longest = ["max_ns", "longest_ns"].into_iter();
+    let longest = longest.filter_map(|name| state[name].as_u64()).max();
+    longest.map_or_else(|| "–".to_owned(), nanos)
 }
 
 fn trees(page: &mut Page, look: &Value) {
@@ -225,11 +214,12 @@ fn trees(page: &mut Page, look: &Value) {
         page.line(&[Piece(Weight::Bold, &heading)], &[]);
         for line in words(&group["tree"]).lines() {
             let (what, place) = line.split_at(place_in(line));
+            let (what, place) = fitted(what, place, page.columns().saturating_sub(2));
             page.line(
                 &[
                     Piece(Weight::Plain, "  "),
-                    Piece(Weight::Plain, what),
-                    Piece(Weight::Dim, place),
+                    Piece(Weight::Plain, &what),
+                    Piece(Weight::Dim, &place),
                 ],
                 &[],
             );
@@ -248,7 +238,7 @@ fn trees(page: &mut Page, look: &Value) {
 }
 
 /// Where the place of a future begins in a line of a tree: behind its name and two spaces.
-fn place_in(line: &str) -> usize {
+pub(super) fn place_in(line: &str) -> usize {
     let name = line
         .find(|letter| !matches!(letter, '│' | '├' | '└' | ' '))
         .unwrap_or(0);
@@ -275,7 +265,11 @@ mod tests {
                 },
                 {
                     "type": "app::idle", "state": "app::idle main.rs:9", "count": 1, "total_ns": 100, "p50_ns": 1,
-                    "p99_ns": 1, "max_ns": 1, "waiting": 0
+                    "p99_ns": 1, "max_ns": 1, "waiting": 0, "longest_ns": 0
+                },
+                {
+                    "type": "app::stuck", "state": "app::stuck main.rs:5", "count": 0, "total_ns": 75, "p50_ns": 0,
+                    "p99_ns": 0, "max_ns": 0, "waiting": 4, "longest_ns": 57_000_000_000_u64
                 }
             ],
             "groups": [{
@@ -312,6 +306,8 @@ mod tests {
             "████████████ app::idle",
             "██████       app::serve  main.rs:3",
             "1.5 µs    2.0 ms     3.0 s",
+            "█████████    app::stuck  main.rs:5",
+            "4          0         –         –    57.0 s",
             "task 1  app::serve  waits at main.rs:3",
             "20.0 s",
             "2 × tasks 1, 2",
@@ -324,6 +320,26 @@ mod tests {
             text.lines().all(|line| line.chars().count() <= 120),
             "{text}"
         );
+    }
+
+    #[test]
+    fn lines_are_told_in_a_narrow_terminal_as_well() {
+        let mut look = look(1, 1);
+        look["dwell"][0]["state"] = json!("app::serve /srv/some/where/app/src/main.rs:3 -> Sleep");
+        look["groups"][0]["tree"] =
+            json!("app::serve  waits at /srv/some/where/else/to/build/the/app/src/main.rs:3\n");
+        let mut page = Page::exactly(60, false);
+        body(&mut page, &Runtime::new((1, 0), look));
+        let text = page.text();
+        for part in [
+            "███    app::serve  main.rs:3 -> S…       1        5    3.0 s",
+            "task 1  app::serve  waits at main.rs:3",
+            "  app::serve  waits at main.rs:3",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+        let long = text.lines().skip(2).find(|line| line.chars().count() > 60);
+        assert_eq!(long, None);
     }
 
     #[test]

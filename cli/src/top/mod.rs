@@ -10,15 +10,17 @@
 mod figures;
 mod frame;
 mod keys;
+mod place;
 mod screen;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -46,6 +48,17 @@ type Round = Result<Vec<(Which, Result<Value>)>>;
 /// Which runtime of a process it is.
 type Which = (u32, u32);
 
+/// How it has ended.
+#[derive(Debug)]
+enum Ended {
+    /// Somebody has seen enough.
+    Quit,
+    /// By a signal.
+    Signal(i32),
+    /// There is nobody to ask any more; this was shown last.
+    Gone(String),
+}
+
 impl Top {
     /// Shows it until somebody has seen enough; once where there is nobody who looks.
     pub(crate) fn run(self, page: Page) -> Result<()> {
@@ -58,8 +71,25 @@ impl Top {
         let mut screen = Screen::enter()?;
         let ended = self.watch(&mut screen, runtimes, page.has_colors(), &self.rounds())?;
         drop(screen);
-        // As it would have ended without all this.
-        ended.map_or(Ok(()), |signal| Ok(emulate_default_handler(signal)?))
+        match ended {
+            Ended::Quit => Ok(()),
+            // As it would have ended without all this.
+            Ended::Signal(signal) => Ok(emulate_default_handler(signal)?),
+            Ended::Gone(last) => {
+                terminal::print(&last)?;
+                Err(self.gone())
+            }
+        }
+    }
+
+    /// Why there is nobody to ask any more.
+    fn gone(&self) -> anyhow::Error {
+        let pid = self.pid;
+        if attach::is_there(pid) {
+            anyhow!("process {pid} has no runtime any more that can be asked")
+        } else {
+            anyhow!("process {pid} has ended")
+        }
     }
 
     fn ask(&self) -> Round {
@@ -85,14 +115,14 @@ impl Top {
         rounds
     }
 
-    /// Shows what rounds bring, until somebody has seen enough, or sends this signal.
+    /// Shows what rounds bring, until somebody has seen enough, or sends a signal, or there is nobody left to ask.
     fn watch(
         self,
         screen: &mut Screen,
         mut runtimes: Vec<Runtime>,
         colors: bool,
         rounds: &Receiver<Round>,
-    ) -> Result<Option<i32>> {
+    ) -> Result<Ended> {
         let mut is_paused = false;
         let mut scrolled = 0_usize;
         loop {
@@ -109,8 +139,8 @@ impl Top {
             let step = rows.saturating_sub(2).max(1);
             loop {
                 match screen.wait(GLANCE)? {
-                    Event::Signal(signal) => return Ok(Some(signal)),
-                    Event::Key(Key::Quit) => return Ok(None),
+                    Event::Signal(signal) => return Ok(Ended::Signal(signal)),
+                    Event::Key(Key::Quit) => return Ok(Ended::Quit),
                     Event::Key(Key::Pause) => is_paused = !is_paused,
                     Event::Key(Key::Down(pages, lines)) => {
                         scrolled = scrolled.saturating_add(pages * step + lines);
@@ -121,7 +151,8 @@ impl Top {
                     // Stopping is the screen's.
                     Event::Redraw | Event::Key(Key::Stop) => {}
                     Event::Nothing => match rounds.try_recv() {
-                        Ok(round) if !is_paused => take(&mut runtimes, round?),
+                        Ok(Ok(round)) if !is_paused => take(&mut runtimes, round),
+                        Ok(Err(_)) if !is_paused => return Ok(Ended::Gone(text)),
                         Ok(_) | Err(TryRecvError::Empty) => continue,
                         Err(TryRecvError::Disconnected) => {
                             bail!("the thread that asks the process has panicked")
