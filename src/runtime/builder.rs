@@ -216,7 +216,8 @@ impl Builder {
     }
 
     /// Starts a thread that tells on standard error what a poll does that has taken longer than this and goes on: which task, and the
-    /// calls of the runtime's thread with their lines, also those that were inlined. It says so once for each such poll.
+    /// calls of the runtime's thread with their lines, also those that were inlined. It says so once for each such poll, and again
+    /// when it has taken ten times as long, and a hundred times.
     ///
     /// [`report_long_polls`](Self::report_long_polls) tells of polls that have ended, and costs no thread. If polls are recorded,
     /// the await that the task was resumed from is told as well.

@@ -29,6 +29,8 @@ use crate::inspect;
 const LOOKS: u32 = 4;
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// A poll that goes on is told of again when it has taken so many times as long.
+const AGAIN: u32 = 10;
 
 /// The thread that watches a runtime, until this is dropped.
 pub(crate) struct Watchdog {
@@ -124,20 +126,21 @@ impl Watched {
     }
 
     fn watch(&self) {
-        let mut seen: Option<(u64, Instant, bool)> = None;
+        // A turn, since when it is known, and when it is to be told of.
+        let mut seen: Option<(u64, Instant, Duration)> = None;
         while self.pause() {
             let Some(polled) = self.pulse.polled() else {
                 continue;
             };
             match &mut seen {
-                Some((turn, since, told)) if *turn == polled.turn => {
-                    let ran = Instant::now().duration_since(*since);
-                    if ran >= self.limit && !*told {
-                        *told = true;
+                Some((turn, since, due)) if *turn == polled.turn => {
+                    let ran = since.elapsed();
+                    if ran >= *due {
                         self.report(&polled, ran);
+                        *due = since.elapsed().saturating_mul(AGAIN);
                     }
                 }
-                _ => seen = Some((polled.turn, Instant::now(), false)),
+                _ => seen = Some((polled.turn, Instant::now(), self.limit)),
             }
         }
     }
@@ -149,7 +152,9 @@ impl Watched {
             Answer::None(why) => self.text(polled, ran, None, why),
             Answer::Taken(taken) => {
                 let calls = camshaft_inspect::calls(&taken.memory, &taken.stacks, taken.registers);
-                let stack: String = ours(&calls).iter().fold(String::new(), |mut text, call| {
+                let names: Vec<_> = calls.iter().map(|call| &*call.name).collect();
+                let calls = calls.iter().take(ours(&names));
+                let stack: String = calls.fold(String::new(), |mut text, call| {
                     let _ = writeln!(text, "  {call}");
                     text
                 });
@@ -186,17 +191,45 @@ impl Watched {
     }
 }
 
-/// The calls up to the loop that has called the task, which are the same for all.
-fn ours(calls: &[inspect::Node]) -> &[inspect::Node] {
-    let is_loop = |call: &inspect::Node| {
+/// How many calls there are up to the loop that has called the task, without those that it calls all tasks by.
+fn ours(calls: &[&str]) -> usize {
+    let begins = |name: &str, with: &[&str]| {
+        let name = name.trim_start_matches('<');
+        with.iter().any(|with| name.starts_with(with))
+    };
+    let is_loop = |name: &&str| {
         let ours = [
             "camshaft_executor::executor::",
             "camshaft_executor::pulse::",
             "camshaft_executor::record::",
         ];
-        let name = call.name.trim_start_matches('<');
-        ours.iter().any(|ours| name.starts_with(ours)) && name.contains("Executor")
+        begins(name, &ours) && name.contains("Executor")
     };
     let end = calls.iter().position(is_loop).unwrap_or(calls.len());
-    &calls[..end]
+    let between = ["camshaft_executor::", "core::", "std::", "alloc::"];
+    let own = calls[..end]
+        .iter()
+        .rposition(|name| !begins(name, &between));
+    // If all of them are, the runtime itself takes long.
+    own.map_or(end, |last| last + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ours;
+
+    #[test]
+    fn what_calls_every_task_is_left_out() {
+        let poll = "<camshaft_executor::builder::Plain<…> as core::future::future::Future>::poll";
+        let raw = "camshaft_executor::raw::poll";
+        let turn = "camshaft_executor::executor::Executor::turn";
+        let core = "core::cmp::lt";
+        let spins = "app::spins::{closure}";
+        assert_eq!(
+            ours(&[core, "app::compute", spins, poll, raw, raw, turn, "main"]),
+            3
+        );
+        assert_eq!(ours(&[core, "app::compute"]), 2);
+        assert_eq!(ours(&[core, raw, turn, "main"]), 2);
+    }
 }
