@@ -10,8 +10,7 @@
 //! Clients greet it and hang up, over and over; some of its tasks are named, some wait for each other, and one is slow. The first
 //! word is another address for the page.
 
-use std::error::Error;
-
+use anyhow::{Context, Result};
 use camshaft::net::{SocketAddr, TcpListener, TcpStream};
 use camshaft::runtime::Builder;
 use camshaft::task;
@@ -20,9 +19,12 @@ use camshaft::time::{Duration, interval, sleep, timeout};
 /// How long clients think before they answer.
 const THOUGHT: Duration = Duration::from_millis(700);
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
     let page = std::env::args().nth(1);
-    let page: SocketAddr = page.as_deref().unwrap_or("127.0.0.1:7000").parse()?;
+    let page = page.as_deref().unwrap_or("127.0.0.1:7000");
+    let page: SocketAddr = page
+        .parse()
+        .with_context(|| format!("{page:?} is no address for the page, such as 127.0.0.1:7000"))?;
     let runtime = Builder::new()
         .name("inspected")
         .attach(true)
@@ -35,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(serve())
 }
 
-async fn serve() -> Result<(), Box<dyn Error>> {
+async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let named = |name: &str| task::Builder::new().name(name);

@@ -9,11 +9,11 @@
 //! line on standard error says so at once. It writes `trace.json` to the directory of temporary files, which
 //! <https://ui.perfetto.dev> opens.
 
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use camshaft::net::{TcpListener, TcpStream};
 use camshaft::runtime::Builder;
 use camshaft::task::JoinSet;
@@ -62,17 +62,19 @@ async fn run(requests: u8) -> io::Result<()> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let requests = std::env::args()
-        .nth(1)
-        .map_or(Ok(50), |word| word.parse())?;
+fn main() -> Result<()> {
+    let requests = std::env::args().nth(1);
+    let requests = requests.as_deref().unwrap_or("50");
+    let requests = requests
+        .parse()
+        .with_context(|| format!("{requests:?} is no number of requests from 0 to 255"))?;
     let runtime = Builder::new()
         .name("recorder")
         .record(10_000)
         .report_long_polls(Duration::from_millis(10))
         .build()?;
     runtime.block_on(run(requests))?;
-    let recording = runtime.recording().ok_or("it was asked for")?;
+    let recording = runtime.recording().context("it was asked for")?;
     println!("{recording}");
     let path = std::env::temp_dir().join("trace.json");
     std::fs::write(&path, recording.to_chrome_trace())?;
