@@ -27,6 +27,7 @@ pub(super) fn fitted(name: &str, place: &str, room: usize) -> (String, String) {
     // Of several lines the last says most, but is in the middle of the path.
     if width(&place) > left
         && let [(_, first), .., (start, last)] = lines[..]
+        && width(&place[..last]) >= left
     {
         let both = format!("{} … {}", &place[..first], &place[start..last]);
         if width(&both) <= left {

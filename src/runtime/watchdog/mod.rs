@@ -137,7 +137,9 @@ impl Watched {
                     let ran = since.elapsed();
                     if ran >= *due {
                         self.report(&polled, ran);
-                        *due = since.elapsed().saturating_mul(AGAIN);
+                        // To make the first report may take longer than all that.
+                        let soon = since.elapsed().saturating_mul(2);
+                        *due = due.saturating_mul(AGAIN).max(soon);
                     }
                 }
                 _ => seen = Some((polled.turn, Instant::now(), self.limit)),
