@@ -7,8 +7,8 @@
 //! $ cargo run -p camshaft-cli -- dump --pid $(pgrep -x inspected)
 //! ```
 //!
-//! Clients greet it and hang up, over and over; some of its tasks are named, some wait for each other, and one is slow. The first
-//! word is another address for the page.
+//! Clients greet it and hang up, over and over; some of its tasks are named, some wait for each other, and one sleeps for an
+//! hour. The first word is another address for the page.
 
 use anyhow::{Context, Result};
 use camshaft::net::{SocketAddr, TcpListener, TcpStream};
