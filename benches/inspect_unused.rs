@@ -15,15 +15,17 @@
 //! | `ping_pong` | a round trip of two tasks |
 //! | parked task | the resident memory of a task that waits for ever |
 
-use std::cell::Cell;
+#[path = "common/turns.rs"]
+mod turns;
+use turns::{Turn, alternate};
+
 use std::error::Error;
 use std::fs;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::hint::black_box;
 use std::pin::{Pin, pin};
 use std::process::Command;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use camshaft::runtime::{Builder, Runtime};
@@ -178,30 +180,6 @@ fn work(kind: &str) -> Result<f64, Failure> {
 fn measured(runtime: &Runtime, work: Pin<&mut dyn Future<Output = ()>>) {
     runtime.block_on(work);
     black_box(());
-}
-
-/// Two tasks that take turns.
-#[derive(Default)]
-struct Turn {
-    number: Cell<u64>,
-    waiting: Cell<Option<Waker>>,
-}
-
-async fn alternate(turn: Rc<Turn>, side: u64, rounds: u64) {
-    for _ in 0..rounds {
-        poll_fn(|cx| {
-            if turn.number.get() % 2 == side {
-                return Poll::Ready(());
-            }
-            turn.waiting.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-        turn.number.set(turn.number.get() + 1);
-        if let Some(waker) = turn.waiting.take() {
-            waker.wake();
-        }
-    }
 }
 
 /// The resident memory of this process, in bytes.

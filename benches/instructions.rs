@@ -5,13 +5,15 @@
 //! Each operation is carried out [`COUNT`] times inside of the function `measured`, after as many times outside of it, so
 //! that slots, queues and buffers have grown. What the kernel does is not counted.
 
-use std::cell::Cell;
+#[path = "common/turns.rs"]
+mod turns;
+use turns::{Turn, alternate};
+
 use std::error::Error;
-use std::future::poll_fn;
 use std::net;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use camshaft::fs::tempfile;
 use camshaft::net::TcpStream;
@@ -147,28 +149,4 @@ fn echo(runtime: &Runtime) -> Result<(), Failure> {
 fn twice(runtime: &Runtime, work: impl AsyncFn()) {
     runtime.block_on(work());
     measured(runtime, pin!(work()));
-}
-
-/// Two tasks that take turns.
-#[derive(Default)]
-struct Turn {
-    number: Cell<u64>,
-    waiting: Cell<Option<Waker>>,
-}
-
-async fn alternate(turn: Rc<Turn>, side: u64, rounds: u64) {
-    for _ in 0..rounds {
-        poll_fn(|cx| {
-            if turn.number.get() % 2 == side {
-                return Poll::Ready(());
-            }
-            turn.waiting.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-        turn.number.set(turn.number.get() + 1);
-        if let Some(waker) = turn.waiting.take() {
-            waker.wake();
-        }
-    }
 }

@@ -10,19 +10,20 @@
 //! | `yield/N` | one of N tasks gives way to the others |
 //! | `nested/N` | the same, five `async fn`s deep |
 //! | `ping_pong` | two tasks wake each other |
-//! | `work` | a task computes for about 2 µs and gives way |
+//! | `work` | a task computes for about half a microsecond and gives way |
 //!
 //! `off` is a poll without a recorder; `on` and `exact` are what it takes **more** with one, whose ring has room for 4096
 //! polls; `exact` looks at the clock for each poll. Each number is the median of many rounds, and what is added is the
 //! median of the differences of rounds that ran right after each other. `clock` is one look at the processor's clock, which
 //! no exact record can go below. Without full debug information no states can be told, which is cheaper: this is said.
 
-use std::cell::Cell;
+#[path = "common/turns.rs"]
+mod turns;
+use turns::{Turn, alternate};
+
 use std::error::Error;
-use std::future::poll_fn;
 use std::hint::black_box;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use camshaft::runtime::{Builder, Runtime};
@@ -88,30 +89,6 @@ async fn works() {
             sum = black_box(sum.wrapping_mul(6_364_136_223_846_793_005).rotate_left(9));
         }
         yield_now().await;
-    }
-}
-
-/// Two tasks that take turns.
-#[derive(Default)]
-struct Turn {
-    number: Cell<u64>,
-    waiting: Cell<Option<Waker>>,
-}
-
-async fn alternate(turn: Rc<Turn>, side: u64) {
-    loop {
-        poll_fn(|cx| {
-            if turn.number.get() % 2 == side {
-                return Poll::Ready(());
-            }
-            turn.waiting.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-        turn.number.set(turn.number.get() + 1);
-        if let Some(waker) = turn.waiting.take() {
-            waker.wake();
-        }
     }
 }
 
@@ -185,8 +162,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let runtime = Builder::new().build()?;
     let turn = Rc::new(Turn::default());
-    drop(runtime.spawn(alternate(turn.clone(), 0)));
-    drop(runtime.spawn(alternate(turn, 1)));
+    drop(runtime.spawn(alternate(turn.clone(), 0, u64::MAX)));
+    drop(runtime.spawn(alternate(turn, 1, u64::MAX)));
     measure("ping_pong", &runtime, rounds);
     let runtime = Builder::new().build()?;
     drop(runtime.spawn(works()));
