@@ -178,6 +178,20 @@ fn now() -> Duration {
     camshaft_inspect::reading(Instant::now().into_std())
 }
 
+/// Looks; nothing if that panics. What it does wrong, which the hook has printed, must not end the program that is looked at.
+pub(crate) fn try_to<T>(look: impl FnOnce() -> T) -> Option<T> {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    let panic = match catch_unwind(AssertUnwindSafe(look)) {
+        Ok(seen) => return Some(seen),
+        Err(panic) => panic,
+    };
+    // Its drop may panic as well, and that of the second payload.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(second);
+    }
+    None
+}
+
 /// Prints a dump to standard error, if that takes it: in one piece, so that nothing of other threads comes in between.
 pub(crate) fn print(why: &str, dump: &Dump) {
     say(&format!("camshaft: {why}\n{dump}"));

@@ -188,7 +188,7 @@ fn plan_of(kind: &Kind) -> Arc<Plan> {
         return plan;
     }
     let make = || camshaft_inspect::plan_of(kind.vtable, kind.size, kind.name);
-    let plan = std::panic::catch_unwind(make).unwrap_or_else(|_| failed());
+    let plan = super::try_to(make).unwrap_or_else(failed);
     let plan = Arc::new(plan);
     if !plan.is_for_now {
         plans()

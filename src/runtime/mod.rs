@@ -237,10 +237,9 @@ impl Drop for DumpOnPanic<'_> {
         if !self.runtime.dump_on_panic || self.panicked_before || !std::thread::panicking() {
             return;
         }
-        let print = || crate::inspect::print("the runtime ends with a panic", &self.runtime.dump());
         // A second panic must not leave this drop: it would abort the process.
-        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(print)) {
-            std::mem::forget(panic); // its drop may panic as well
-        }
+        crate::inspect::try_to(|| {
+            crate::inspect::print("the runtime ends with a panic", &self.runtime.dump());
+        });
     }
 }

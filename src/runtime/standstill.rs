@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use camshaft_executor::Idle;
@@ -74,10 +73,7 @@ impl Standstill {
             return Some(SOON);
         }
         self.told.set(Some(turns));
-        // What a look does wrong must not end a program that only waits.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.tell())) {
-            std::mem::forget(panic); // its drop may panic as well
-        }
+        inspect::try_to(|| self.tell());
         None
     }
 

@@ -1,8 +1,6 @@
 //! What is answered, and how often it is made anew.
 
 use std::cell::{Cell, RefCell};
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +8,7 @@ use camshaft_inspect::attach::{PROTOCOL, Question};
 use camshaft_inspect::json::Json;
 
 use super::look::{Look, Who};
-use crate::inspect::record;
+use crate::inspect::{record, try_to};
 use crate::runtime::Gauges;
 
 /// After a look the thread is left alone for so many times as long…
@@ -123,10 +121,7 @@ impl Shelf {
         let known = known.filter(|made| made.answers(question) && !self.rest.is_over(begun));
         known.unwrap_or_else(|| {
             // What a look does wrong must not end the task that answers, nor be done again at once.
-            let made = catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|panic| {
-                mem::forget(panic); // its drop may panic as well
-                Made::failed(begun)
-            });
+            let made = try_to(look).unwrap_or_else(|| Made::failed(begun));
             self.rest.extend(Instant::now(), begun.elapsed());
             self.made.replace(Some(made.clone()));
             made
