@@ -14,8 +14,8 @@ use crate::brief::brief;
 use crate::leaf::Cause;
 use crate::tree::{Node, Stage, Standing, Tree, fold};
 
-/// The crates of this runtime.
-const OWN: [&str; 5] = [
+/// The crates of this runtime, whose futures poll all that they hold, as do its closures.
+pub(crate) const OWN: [&str; 5] = [
     "camshaft::",
     "camshaft_executor::",
     "camshaft_io::",

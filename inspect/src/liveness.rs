@@ -7,6 +7,7 @@
 
 use crate::catalog::Catalog;
 use crate::containers::Note;
+use crate::draw::OWN;
 use crate::load::little;
 use crate::tree::Node;
 use crate::types::{Shape, Type};
@@ -30,15 +31,6 @@ const POLL_ALL: [&str; 16] = [
     "hyper::server::conn::http1::Connection<",
     "tokio::future::maybe_done::",
     "tokio::time::timeout::Timeout<",
-];
-
-/// This runtime, whose futures all do, and its closures.
-const OWN: [&str; 5] = [
-    "camshaft::",
-    "camshaft_executor::",
-    "camshaft_io::",
-    "camshaft_stackful::",
-    "camshaft_timer::",
 ];
 
 /// What is in a list above, but polls whatever its closure does.
