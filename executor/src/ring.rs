@@ -19,22 +19,21 @@ const SMALLEST: usize = 256;
 
 /// The ring. Touched only by the home thread.
 pub(crate) struct Ring {
+    /// How many slots were ever taken.
+    head: Cell<usize>,
     entries: Cell<*mut *const Header>,
     mask: Cell<usize>,
-    head: Cell<usize>,
+    /// How many were ever appended.
     tail: Cell<usize>,
-    /// Pops before the last change of the capacity.
-    popped: Cell<usize>,
 }
 
 impl Ring {
     pub(crate) fn new() -> Self {
         Self {
+            head: Cell::new(0),
             entries: Cell::new(allocate(SMALLEST)),
             mask: Cell::new(SMALLEST - 1),
-            head: Cell::new(0),
             tail: Cell::new(0),
-            popped: Cell::new(0),
         }
     }
 
@@ -45,15 +44,16 @@ impl Ring {
     }
 
     /// How many slots were ever taken: the executor's count of polls, for free.
+    #[inline]
     pub(crate) fn popped(&self) -> usize {
-        self.popped.get().wrapping_add(self.head.get())
+        self.head.get()
     }
 
     /// How many slots were ever appended.
     #[cfg(feature = "inspect")]
     #[inline]
     pub(crate) fn pushed(&self) -> usize {
-        self.popped.get().wrapping_add(self.tail.get())
+        self.tail.get()
     }
 
     #[inline]
@@ -134,19 +134,17 @@ impl Ring {
             capacity.is_power_of_two() && capacity > self.len(),
             "POWER, ROOM"
         );
-        let (entries, len) = (allocate(capacity), self.len());
-        for at in 0..len {
-            let slot = self.read(self.head.get().wrapping_add(at));
-            // SAFETY: `at` is below the length, and that below the new capacity.
-            let place = unsafe { entries.add(at) };
+        let entries = allocate(capacity);
+        for ahead in 0..self.len() {
+            let at = self.head.get().wrapping_add(ahead);
+            let slot = self.read(at);
+            // SAFETY: the mask keeps the index below the new capacity.
+            let place = unsafe { entries.add(at & (capacity - 1)) };
             // SAFETY: a place inside the new allocation, which nobody else knows yet.
             unsafe { place.write(slot) };
         }
         release(self.entries.replace(entries), self.mask.get() + 1);
         self.mask.set(capacity - 1);
-        self.popped.set(self.popped());
-        self.head.set(0);
-        self.tail.set(len);
     }
 }
 
