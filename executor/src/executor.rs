@@ -16,7 +16,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::ptr;
 use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll};
@@ -208,37 +208,13 @@ impl<P: Park> Executor<P> {
                 home.drain_inbox();
                 home.read_mail();
             }
-            let mut left = BATCH;
+            #[cfg(not(feature = "inspect"))]
+            let output = self.batch(future.as_mut(), &mut context);
             #[cfg(feature = "inspect")]
-            if home.is_recording() {
-                if let Some(output) = self.recorded(future.as_mut(), &mut context, arrived) {
-                    return output;
-                }
-                left = 0;
-            } else if home.watched.get() {
-                if let Some(output) = self.watched(future.as_mut(), &mut context) {
-                    return output;
-                }
-                left = 0;
+            let output = self.inspected_batch(future.as_mut(), &mut context, arrived);
+            if let Some(output) = output {
+                return output;
             }
-            #[cfg(feature = "inspect")]
-            let polling = crate::look::Polling::begin(home);
-            while left > 0 {
-                let Some(slot) = home.ring.pop() else { break };
-                left -= 1;
-                home.budget.set(coop::BUDGET);
-                if !ptr::eq(slot, root) {
-                    self.turn(slot);
-                    continue;
-                }
-                // SAFETY: STABLE; HOME.
-                unsafe { &*root }.run.set(run::IDLE);
-                if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                    return output;
-                }
-            }
-            #[cfg(feature = "inspect")]
-            drop(polling);
             if !home.ring.is_empty() {
                 self.park.tick();
             } else if !home.bundle().shared.remote.pending() {
@@ -250,6 +226,33 @@ impl<P: Park> Executor<P> {
                 }
             }
         }
+    }
+
+    /// Runs what is ready, but no more than is between two ticks. Returns the output of the root future, if it is done.
+    ///
+    /// A function of its own, so that this loop is the same whatever is around it.
+    #[inline(never)]
+    pub(crate) fn batch<F: Future>(
+        &self,
+        mut future: Pin<&mut F>,
+        context: &mut Context<'_>,
+    ) -> Option<F::Output> {
+        let home = self.home;
+        let root = home.root();
+        for _ in 0..BATCH {
+            let slot = home.ring.pop()?;
+            home.budget.set(coop::BUDGET);
+            if !ptr::eq(slot, root) {
+                self.turn(slot);
+                continue;
+            }
+            // SAFETY: STABLE; HOME.
+            unsafe { &*root }.run.set(run::IDLE);
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Some(output);
+            }
+        }
+        None
     }
 
     /// Drops every future that is left, on this thread, and refuses new ones. A second call does nothing.
@@ -275,19 +278,33 @@ impl<P: Park> Executor<P> {
     /// Runs one task, or deals with a slot that is not to be run.
     #[inline]
     pub(crate) fn turn(&self, slot: *const Header) {
+        // SAFETY: STABLE; HOME.
+        if unsafe { &*slot }.run.get() == run::QUEUED {
+            // SAFETY: it is QUEUED.
+            unsafe { self.poll(slot) };
+        } else {
+            self.home.running.set(slot);
+            self.home.sweep(slot);
+            self.home.running.set(ptr::null());
+        }
+    }
+
+    /// Runs one task.
+    ///
+    /// # Safety
+    ///
+    /// It was QUEUED, and has been taken from the ring.
+    #[inline(always)]
+    pub(crate) unsafe fn poll(&self, slot: *const Header) {
         let home = self.home;
         home.ring.prefetch(2);
         home.running.set(slot);
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
-        if header.run.get() == run::QUEUED {
-            header.run.set(run::IDLE);
-            let table = header.vtable.get().expect("a queued slot has a vtable");
-            // SAFETY: HOME; a slot that is QUEUED is LIVE.
-            unsafe { (table.poll)(home, slot) };
-        } else {
-            home.sweep(slot);
-        }
+        header.run.set(run::IDLE);
+        let table = header.vtable.get().expect("a queued slot has a vtable");
+        // SAFETY: HOME; a slot that is QUEUED is LIVE.
+        unsafe { (table.poll)(home, slot) };
         home.running.set(ptr::null());
     }
 

@@ -6,7 +6,9 @@
 
 use std::any::{TypeId, type_name};
 use std::hint::black_box;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::task::Context;
 
 use crate::bundle::{self, Home};
 use crate::header::{HEADER_BYTES, Header, run, state};
@@ -183,6 +185,28 @@ impl Drop for Polling {
     #[inline]
     fn drop(&mut self) {
         self.0.root_activity.set(Activity::Waiting);
+    }
+}
+
+impl<P: Park> Executor<P> {
+    /// Runs a batch, as [`batch`](Self::batch) does, so that it is recorded or others are told of it if somebody has asked for
+    /// that. `arrived` is what the ready ring had gained before the inbox was looked at.
+    #[inline]
+    pub(crate) fn inspected_batch<F: Future>(
+        &self,
+        future: Pin<&mut F>,
+        context: &mut Context<'_>,
+        arrived: usize,
+    ) -> Option<F::Output> {
+        let home = self.home();
+        if home.is_recording() {
+            return self.recorded(future, context, arrived);
+        }
+        if home.watched.get() {
+            return self.watched(future, context);
+        }
+        let _polling = Polling::begin(home);
+        self.batch(future, context)
     }
 }
 

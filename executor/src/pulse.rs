@@ -124,7 +124,7 @@ impl<P: Park> Executor<P> {
         Pulse(home.bundle())
     }
 
-    /// Runs a batch, as [`run`](Self::run) does, and tells of each turn.
+    /// Runs a batch, as [`batch`](Self::batch) does, and tells of each turn.
     #[cold]
     #[inline(never)]
     pub(crate) fn watched<F: Future>(
