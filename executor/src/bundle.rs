@@ -95,9 +95,9 @@ pub(crate) struct Local {
     /// Whether turns are told to other threads.
     #[cfg(feature = "inspect")]
     pub(crate) watched: Cell<bool>,
-    /// Another number after each end of a recording.
+    /// What a batch is being recorded in, which may have been ended since the batch began; else null.
     #[cfg(feature = "inspect")]
-    pub(crate) recordings: Cell<u64>,
+    pub(crate) recording: Cell<*mut crate::record::Recorder>,
     /// What a recording calls between two polls is running, which must not stop it.
     #[cfg(feature = "inspect")]
     pub(crate) noting: Cell<bool>,
@@ -388,7 +388,7 @@ impl Bundle {
             #[cfg(feature = "inspect")]
             watched: Cell::new(false),
             #[cfg(feature = "inspect")]
-            recordings: Cell::new(0),
+            recording: Cell::new(ptr::null_mut()),
             #[cfg(feature = "inspect")]
             noting: Cell::new(false),
             #[cfg(feature = "inspect")]

@@ -95,6 +95,47 @@ fn settings_that_are_dropped_begin_no_recording() {
 }
 
 #[test]
+fn a_recording_that_is_ended_in_a_poll_is_out_of_the_way_of_the_next() {
+    let dropped = Rc::new(Cell::new(0));
+    let count = dropped.clone();
+    let executor = Executor::new(ThreadPark::new());
+    executor.block_on(async {
+        let neighbour = spawn(yields(400));
+        let busy = spawn(async move {
+            for round in 0..100 {
+                let counted = Counts(count.clone());
+                assert!(record::start(reporting(move |_| {
+                    let _ = &counted;
+                })));
+                if round % 2 == 0 {
+                    record::stop();
+                    assert!(record::snapshot().is_none());
+                    assert!(record::start(settings()));
+                }
+                yields(round % 3).await;
+                let recording = record::snapshot().expect("it was started");
+                assert!(recording.polls.len() < 12, "{recording:?}");
+            }
+            record::stop();
+        });
+        busy.await.expect("nothing fails in it");
+        yields(2).await;
+        assert_eq!(dropped.get(), 100, "all are gone");
+        neighbour.await.expect("it ends");
+    });
+    assert!(executor.recording().is_none());
+}
+
+/// Counts its drops.
+struct Counts(Rc<Cell<u32>>);
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
 fn panics_of_reports_and_plans_end_there() {
     let executor = recorded(reporting(|_| panic!("as meant")));
     executor.block_on(async { spawn(yields(1)).await.expect("it ends") });

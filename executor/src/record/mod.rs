@@ -45,7 +45,7 @@ use crate::{Executor, Park};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How many polls are kept, up to 2²⁸. Each takes 60 bytes, from when it is there.
+    /// How many polls are kept, up to 2²⁸. Each takes 60 bytes at most, from when it is there.
     pub polls: usize,
     /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its
     /// turn. It can neither start nor end a recording.
@@ -87,7 +87,7 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PollFacts {
-    /// How long ago its last poll ended, or those with which it shares the time; none if it had none since the recording
+    /// How long ago its last poll ended; if it shares a look at the clock, within 4 µs. None if it had none since the recording
     /// began.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.

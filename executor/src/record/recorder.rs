@@ -1,7 +1,9 @@
 //! What a recording keeps: the last polls, and of each task where it stands. There is none until somebody asks for one.
 //!
 //! ```text
-//!   polls    a ring of the last N polls                  48 bytes each
+//!   polls    a ring of the last N polls                  32 bytes each
+//!   times    a ring of as many: what those took that     16 bytes each
+//!            share a look at the clock
 //!   sides    for each slot of a chunk in use             32 bytes each
 //!   marks    a ring of as many: who made tasks ready     12 bytes each
 //!            between two polls
@@ -10,20 +12,23 @@
 //!
 //! Invariants:
 //!
-//! - **RECORDER**: `Local::recorder` is null, or a live box that is freed after it was taken out of there. A reference to
-//!   what is behind it is made by whoever is on the home thread, and lives neither beside another one nor across user code,
-//!   which may end the recording.
+//! - **RECORDER**: `Local::recorder` is null, or a live box that is freed after it was taken out of there, and not before
+//!   the batch is over that is recorded in it. A reference to what is behind it is made by whoever is on the home thread,
+//!   and lives neither beside another one nor across user code, which may end the recording.
+//! - **ROW**: from [`Recorder::row`] on there is room for [`Recorder::share`] polls, which are no more than [`SHARED`], and
+//!   of which [`Recorder::shared`], which are fewer, are over. They are those whose time is not known yet. When the recording
+//!   is ended while a poll goes on, there is room for that one as well.
 //! - **SIDES**: the side of a slot belongs to the task whose id it has; whatever else it says is nobody's. One that has the
 //!   complement of an id says that the task was there when the recording began.
 
 use std::collections::HashMap;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 
 use super::Settings;
 use super::clock::Clock;
 use super::plan::Plan;
-use super::room::{Room, Zero};
+use super::room::{Last, Room, Zero};
 use super::wakes::Turn;
 use super::ways::{Stand, Ways};
 use crate::bundle::Home;
@@ -47,40 +52,48 @@ pub(super) mod source {
 /// What stands for the id of the root future.
 pub(super) const ROOT: u64 = u64::MAX;
 
-/// Bit of [`Record::to`]: the first poll of a task, which was spawned while this was recorded.
-pub(super) const FIRST: u32 = 1 << 31;
-
-/// Above these bits, [`Record::to`] has the poll's place among those with which it shares the time.
-pub(super) const PLACE_SHIFT: u32 = 24;
+/// Stands for a stamp: the task was spawned since the recording began, and was not polled before.
+pub(super) const SPAWNED: u64 = 1;
 
 /// One poll.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    /// The stamp before it, or before the first of those with which it shares the time.
-    pub(super) start: u64,
     pub(super) task: u64,
-    /// The stamp after the poll before; zero if that is not known.
+    /// [`Side::since`] before it.
     pub(super) since: u64,
-    /// Which entry of the ready ring it took, and how many that had gained when it was over.
     pub(super) turn: Turn,
-    /// Ticks of all the polls that share the time, if it is the last of them; else zero.
-    pub(super) took: f32,
     pub(super) from: Stand,
     pub(super) to: Stand,
 }
 
-const _: () =
-    assert!(size_of::<Record>() == 48 && size_of::<Side>() == 32 && size_of::<Mark>() == 12);
+/// What polls took that share a look at the clock.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    start: u64,
+    took: f32,
+    /// The lower half of the number of the first.
+    first: u32,
+}
+
+const _: () = assert!(
+    size_of::<Record>() == 32
+        && size_of::<Time>() == 16
+        && size_of::<Side>() == 32
+        && size_of::<Mark>() == 12
+);
 
 /// What is known of the task in a slot.
+///
+/// The order keeps two values apart that are copied together: loads of both at once would wait for the last store to one.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Side {
     /// The task; zero is nobody's id.
     pub(super) task: u64,
-    /// The stamp after its last poll, or before those with which that shares the time while it is not known; zero if it
-    /// was not polled since the recording began.
-    pub(super) since: u64,
     pub(super) polls: u64,
+    /// A stamp close to the end of its last poll: that after it, or that before those with which it shares the time, while
+    /// this is not known or if it was not long. Zero or [`SPAWNED`] if it was not polled since the recording began.
+    pub(super) since: u64,
     /// 1 if it was spawned since the recording began, so that its first poll came of no wake; else 0.
     pub(super) first: u32,
     pub(super) stand: Stand,
@@ -99,44 +112,65 @@ pub(super) struct Mark {
 // SAFETY: numbers, of which zero is one.
 unsafe impl Zero for Record {}
 // SAFETY: the same.
+unsafe impl Zero for Time {}
+// SAFETY: the same.
 unsafe impl Zero for Side {}
 // SAFETY: the same.
 unsafe impl Zero for Mark {}
 
+/// What each poll touches comes first.
+#[repr(C)]
 pub(crate) struct Recorder {
+    /// Where the polls are that share the time: ROW.
+    row: *mut Record,
+    shared: u32,
+    share: u32,
+    /// The last stamp.
+    pub(super) now: u64,
+    pub(super) ways: Ways,
+    /// The sides of those that share the time.
+    sharing: [NonNull<Side>; SHARED as usize],
     pub(super) clock: Clock,
-    /// One more than are kept: that which is going on.
     polls: Room<Record>,
-    /// The place of that.
+    /// The place of the first of those that share the time, and its number.
     place: usize,
-    /// How many polls were recorded in all.
-    pub(super) count: u64,
-    marks: Room<Mark>,
-    /// How many marks were made in all.
-    marked: usize,
+    count: u64,
+    times: Last<Time>,
+    marks: Last<Mark>,
     /// How many entries the ready ring had gained when the recording began.
     pub(super) origin: u32,
     sides: Vec<(&'static Chunk, Room<Side>)>,
     root: Room<Side>,
-    /// The sides of those that share the time, of which the loop knows how many there are.
-    pub(super) sharing: [*mut Side; SHARED as usize],
     /// Whether all polls since the last note were recorded.
     pub(super) synced: bool,
     /// How many turns the runtime's own tasks had had when the first poll was recorded.
     pub(super) background_before: Option<u64>,
     /// How many entries the ready ring had gained after the last poll or mark.
     pub(super) noted: usize,
-    pub(super) ways: Ways,
     numbers: HashMap<usize, u16>,
     /// The tables and numbers of types that were seen last.
     recent: [(*const VTable, u16); RECENT],
     pub(super) settings: Settings,
     /// Whether every poll is timed on its own.
-    pub(super) exact: bool,
+    exact: bool,
+    /// How many polls are to share the time.
+    usual: u32,
     /// How many ticks the polls should take that share the time.
-    pub(super) share: u64,
+    pace: u64,
     /// From how many ticks on a poll is reported.
     pub(super) long: f32,
+}
+
+/// Polls that share a look at the clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// The number of the first of them.
+    pub(super) first: u64,
+    pub(super) count: u32,
+    /// The stamp before that.
+    pub(super) start: u64,
+    /// Ticks of all of them, if they are over.
+    pub(super) took: Option<f32>,
 }
 
 const RECENT: usize = 64;
@@ -147,8 +181,8 @@ pub(super) const SHARED: u32 = crate::executor::BATCH;
 /// Types beyond that.
 pub(super) const NO_KIND: u16 = u16::MAX;
 
-/// Polls that share the time should take so long in nanoseconds, of which a look at the clock is a fiftieth or less.
-const SHARE: u64 = 1000;
+/// Polls that share the time should take so long in nanoseconds together: two that take half of it, or more.
+const PACE: u64 = 2000;
 
 /// The most polls that are kept.
 const MOST: usize = 1 << 28;
@@ -156,25 +190,31 @@ const MOST: usize = 1 << 28;
 impl Recorder {
     pub(super) fn new(home: Home, settings: Settings) -> Self {
         let clock = Clock::start();
-        let polls = settings.polls.clamp(1, MOST);
+        let room = settings.polls.clamp(1, MOST);
+        let polls = Room::new(room);
         Self {
-            polls: Room::new(polls + 1),
+            row: polls.at(0),
+            shared: 0,
+            share: 1,
+            now: 0,
+            ways: Ways::new(),
+            polls,
             place: 0,
             count: 0,
-            marks: Room::new(polls),
-            marked: 0,
+            times: Last::new(room),
+            marks: Last::new(room),
             origin: low(home.ring.pushed() as u64),
             sides: Vec::new(),
             root: Room::new(1),
-            sharing: [ptr::null_mut(); SHARED as usize],
+            sharing: [NonNull::dangling(); SHARED as usize],
             synced: false,
             background_before: None,
             noted: home.ring.pushed(),
-            ways: Ways::new(),
             numbers: HashMap::new(),
             recent: [(ptr::null(), 0); RECENT],
             exact: settings.exact || settings.long.is_some(),
-            share: clock.ticks(SHARE),
+            usual: 1,
+            pace: clock.ticks(PACE),
             long: settings.long.map_or(f32::INFINITY, |long| {
                 let nanos = u64::try_from(long.as_nanos()).unwrap_or(u64::MAX);
                 clock.ticks(nanos - nanos / 64) as f32
@@ -189,14 +229,15 @@ impl Recorder {
         home.slots.for_each(|slot| {
             // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
             let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
-            let sides = Some(chunk.sides.get()).filter(|sides| !sides.is_null());
+            let sides = NonNull::new(chunk.sides.get());
             let sides = sides.unwrap_or_else(|| self.add_sides(chunk));
             let side = Side {
                 task: !id_of(slot),
                 ..Side::default()
             };
-            let place = sides.wrapping_add(chunk.index_of(slot) as usize);
             // SAFETY: there is one for each slot of the chunk.
+            let place = unsafe { sides.add(chunk.index_of(slot) as usize) };
+            // SAFETY: SIDES.
             unsafe { place.write(side) };
             true
         });
@@ -218,58 +259,135 @@ impl Recorder {
     }
 
     /// Where that is.
-    pub(super) fn root_side(&self) -> *mut Side {
-        self.root.at(0)
+    pub(super) fn root_side(&self) -> NonNull<Side> {
+        self.root.first()
     }
 
-    /// Begins the record of the turn of the task that was taken from the ready ring as the last, in the place of the oldest
-    /// poll.
-    #[inline]
-    pub(super) fn open(&self, home: Home, side: Side, now: u64, first: u32) -> *mut Record {
+    /// A poll is over. True if it is the last of those that are to share the time, so that they are to be timed.
+    ///
+    /// # Safety
+    ///
+    /// SIDES: it is that of the task that had its turn, which took the entry that was taken from the ready ring as the last.
+    #[inline(always)]
+    pub(super) unsafe fn add(&mut self, home: Home, mut side: NonNull<Side>, to: Stand) -> bool {
+        let place = self.shared as usize;
+        // SAFETY: ROW.
+        *unsafe { self.sharing.get_unchecked_mut(place) } = side;
+        // SAFETY: the caller's.
+        let side = unsafe { side.as_mut() };
         let record = Record {
-            start: now,
             task: side.task,
             since: side.since,
             turn: Turn {
-                popped: low(home.ring.popped() as u64).wrapping_sub(1),
-                pushed: 0,
+                popped: low(home.ring.popped() as u64),
+                pushed: low(home.ring.pushed() as u64),
             },
-            took: 0.0,
             from: side.stand,
-            to: first,
+            to,
         };
-        self.polls.set(self.place, record);
-        self.polls.at(self.place)
+        // SAFETY: ROW; ROOM.
+        unsafe { self.row.wrapping_add(place).write(record) };
+        (side.stand, side.since) = (to, self.now);
+        side.polls += 1;
+        self.shared += 1;
+        self.shared >= self.share
     }
 
-    /// The record that was begun is complete.
-    #[inline]
-    pub(super) fn close(&mut self) {
-        self.count += 1;
-        self.place += 1;
+    /// Times the polls that share the time, if there are any. True if they took long enough to be reported.
+    pub(super) fn time(&mut self) -> bool {
+        let shared = std::mem::take(&mut self.shared);
+        if shared == 0 {
+            return false;
+        }
+        let start = self.now;
+        self.now = self.clock.stamp().max(start);
+        let ticks = self.now - start;
+        let took = span(ticks);
+        self.times.push(Time {
+            start,
+            took,
+            first: low(self.count),
+        });
+        // For the others the stamp before them is close enough.
+        if shared == 1 || ticks > 2 * self.pace {
+            for side in &mut self.sharing[..shared as usize] {
+                // SAFETY: SIDES: it was put there since the recording began.
+                unsafe { side.as_mut() }.since = self.now;
+            }
+        }
+        self.count += u64::from(shared);
+        self.place += shared as usize;
         if self.place == self.polls.len() {
             self.place = 0;
         }
+        self.row = self.polls.at(self.place);
+        self.adapt(ticks, shared);
+        let room = self.polls.len() - self.place;
+        self.share = self.usual.min(low(room as u64));
+        took >= self.long
     }
 
-    /// The last poll that is over.
-    pub(super) fn last(&self) -> *mut Record {
-        let place = self.place.checked_sub(1);
-        self.polls.at(place.unwrap_or(self.polls.len() - 1))
+    /// Chooses how many polls are to share the time, by how long so many took.
+    fn adapt(&mut self, ticks: u64, shared: u32) {
+        if self.exact {
+            return;
+        }
+        let (usual, shared) = (u64::from(self.usual), u64::from(shared));
+        // As long as so many took, of polls that take as long as they should.
+        let should = self.pace.saturating_mul(shared);
+        let would = ticks.saturating_mul(usual);
+        if would > should {
+            self.usual = low((should / ticks).max(1));
+        } else if would <= should / 2 {
+            self.usual = (self.usual * 2).min(SHARED);
+        }
     }
 
-    /// The last polls, no more than so many, oldest first, with their numbers.
-    pub(super) fn records(&self, most: usize) -> impl Iterator<Item = (u64, Record)> {
+    /// Nothing that comes now is recorded, and the poll that goes on is the last.
+    pub(super) fn end(&mut self) {
+        self.share = 0;
+        for (chunk, _) in &self.sides {
+            chunk.sides.set(ptr::null_mut());
+        }
+    }
+
+    /// How many polls were recorded in all.
+    pub(super) fn total(&self) -> u64 {
+        self.count + u64::from(self.shared)
+    }
+
+    /// The last polls, no more than so many, oldest first.
+    pub(super) fn records(&self, most: usize) -> impl ExactSizeIterator<Item = Record> {
         let room = self.polls.len();
-        let kept = usize::try_from(self.count).unwrap_or(usize::MAX);
-        let kept = kept.min(room - 1).min(most);
-        let first = (self.place + room - kept) % room;
-        let numbers = self.count - kept as u64..self.count;
-        numbers.zip(
-            (first..room)
-                .chain(0..first)
-                .map(|place| self.polls.get(place)),
-        )
+        let kept = usize::try_from(self.total()).unwrap_or(usize::MAX);
+        let kept = kept.min(room).min(most);
+        let first = self.place + self.shared as usize + room - kept;
+        (0..kept).map(move |place| self.polls.get((first + place) % room))
+    }
+
+    /// What the polls took from that of a number on, which is kept, the last first.
+    pub(super) fn times(&self, first: u64) -> impl Iterator<Item = Times> {
+        let open = Times {
+            first: self.count,
+            count: self.shared,
+            start: self.now,
+            took: None,
+        };
+        let mut end = self.count;
+        let times = self.times.iter().rev().map(move |time| {
+            let count = low(end).wrapping_sub(time.first);
+            end -= u64::from(count);
+            Times {
+                first: end,
+                count,
+                start: time.start,
+                took: Some(time.took),
+            }
+        });
+        let open = Some(open).filter(|open| open.count > 0);
+        open.into_iter()
+            .chain(times)
+            .take_while(move |times| times.first + u64::from(times.count) > first)
     }
 
     /// Notes that what the ready ring has gained was pushed between two polls.
@@ -280,25 +398,23 @@ impl Recorder {
         self.noted = pushed;
         let mark = Mark {
             pushed: low(pushed as u64),
-            poll: low(self.count),
+            poll: low(self.total()),
             who,
         };
-        self.marks.set(self.marked % self.marks.len(), mark);
-        self.marked += 1;
+        self.marks.push(mark);
     }
 
     /// The marks that are left, oldest first.
     pub(super) fn marks(&self) -> impl Iterator<Item = Mark> {
-        let kept = self.marked.min(self.marks.len());
-        (self.marked - kept..self.marked).map(|number| self.marks.get(number % self.marks.len()))
+        self.marks.iter()
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn add_sides(&mut self, chunk: &'static Chunk) -> *mut Side {
+    pub(super) fn add_sides(&mut self, chunk: &'static Chunk) -> NonNull<Side> {
         let room = Room::new(chunk.slots as usize);
-        let sides = room.at(0);
-        chunk.sides.set(sides);
+        let sides = room.first();
+        chunk.sides.set(sides.as_ptr());
         self.sides.push((chunk, room));
         sides
     }
@@ -343,18 +459,19 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        for (chunk, _) in &self.sides {
-            chunk.sides.set(ptr::null_mut());
-        }
-    }
-}
-
 /// The lower half of a number.
 #[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
 pub(super) fn low(number: u64) -> u32 {
     number as u32
+}
+
+/// As a number that is small and never zero.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "one part in ten million is exact enough"
+)]
+fn span(ticks: u64) -> f32 {
+    ticks.max(1) as f32
 }
 
 fn recent_place(table: &'static VTable) -> usize {

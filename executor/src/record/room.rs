@@ -42,6 +42,11 @@ impl<T: Zero> Room<T> {
         self.count
     }
 
+    /// Where the values are.
+    pub(super) fn first(&self) -> NonNull<T> {
+        self.first
+    }
+
     /// Where a value is; it is there as long as the room.
     ///
     /// # Panics
@@ -71,5 +76,66 @@ impl<T: Zero> Drop for Room<T> {
     fn drop(&mut self) {
         // SAFETY: it was allocated with this layout, and its owner is gone.
         unsafe { dealloc(self.first.as_ptr().cast(), Self::layout(self.count)) };
+    }
+}
+
+/// The last of some values.
+pub(super) struct Last<T: Zero> {
+    room: Room<T>,
+    /// Where the next one comes, and whether there is an old one.
+    place: usize,
+    full: bool,
+}
+
+impl<T: Zero> Last<T> {
+    /// None of so many.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            room: Room::new(count),
+            place: 0,
+            full: false,
+        }
+    }
+
+    /// Adds a value, in the place of the oldest if there is no room.
+    #[inline]
+    pub(super) fn push(&mut self, value: T) {
+        self.room.set(self.place, value);
+        self.place += 1;
+        if self.place == self.room.len() {
+            (self.place, self.full) = (0, true);
+        }
+    }
+
+    /// Those that are left, oldest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = T> {
+        let oldest = if self.full {
+            self.place
+        } else {
+            self.room.len()
+        };
+        let places = (oldest..self.room.len()).chain(0..self.place);
+        places.map(|place| self.room.get(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SAFETY: a number, of which zero is one.
+    unsafe impl Zero for u8 {}
+
+    #[test]
+    fn the_last_are_left_in_their_order() {
+        for room in 1..5 {
+            let mut last = Last::new(room);
+            for next in 0..20 {
+                let left: Vec<u8> = last.iter().collect();
+                let all: Vec<u8> = (0..next).collect();
+                assert_eq!(left, all[all.len().saturating_sub(room)..], "{room}");
+                last.push(next);
+            }
+        }
     }
 }

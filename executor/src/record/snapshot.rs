@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::PollFacts;
 use super::clock::Scale;
 use super::plan::{LAST, State};
-use super::recorder::{FIRST, NO_KIND, PLACE_SHIFT, ROOT, Record, Recorder, Side, source};
+use super::recorder::{NO_KIND, ROOT, Record, Recorder, SPAWNED, Side, Times, source};
 use super::wakes::Cause;
 use super::ways;
 use crate::Id;
@@ -56,7 +56,7 @@ pub struct Poll {
     pub shared_took: Duration,
     /// How long it had been ready before.
     pub ready: Option<Duration>,
-    /// How long ago its poll before that had ended.
+    /// How long ago its poll before that had ended; if that shares a look at the clock, within 4 µs.
     pub waited: Option<Duration>,
     /// Who made it ready.
     pub woken_by: WokenBy,
@@ -118,7 +118,7 @@ pub struct Seen {
     pub stand: Stand,
     /// Whether it is being polled.
     pub running: bool,
-    /// How long ago its last poll ended, or those with which it shares the time.
+    /// How long ago its last poll ended; if it shares a look at the clock, within 4 µs.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.
     pub polls: u64,
@@ -159,7 +159,7 @@ impl Snapshot {
         Self {
             began: recorder.clock.began(),
             taken: Duration::from_nanos(scale.now()),
-            recorded: recorder.count,
+            recorded: recorder.total(),
             background: 0,
             kinds: recorder.ways.kinds().collect(),
             polls: Vec::new(),
@@ -170,22 +170,19 @@ impl Snapshot {
 
 /// The polls that were recorded, with the time of those that share it dealt out in equal parts.
 fn polls(recorder: &Recorder, most: usize, scale: Scale) -> Vec<Poll> {
-    let mut polls: Vec<Poll> = Vec::new();
-    let mut first = 0; // of those that share the time
-    let mut count = 0;
-    for (_, record) in recorder.records(most) {
-        polls.push(poll(recorder, &record, scale));
-        count = place(&record) + 1;
-        if record.took > 0.0 {
-            deal(&mut polls[first..], count, scale.span(record.took));
-            first = polls.len();
-        }
-    }
-    // The time of the last is not known yet. The poll that goes on is one of them.
-    if let Some(open) = polls.get(first).map(|poll| poll.start) {
-        let so_far = Duration::from_nanos(scale.now()).saturating_sub(open);
-        let so_far = u64::try_from(so_far.as_nanos()).unwrap_or(u64::MAX);
-        deal(&mut polls[first..], count, so_far);
+    let mut records = recorder.records(most);
+    let mut polls: Vec<Poll> = Vec::with_capacity(records.len());
+    let first = recorder.total() - records.len() as u64;
+    let mut times: Vec<Times> = recorder.times(first).collect();
+    while let Some(times) = times.pop() {
+        let lost = first.saturating_sub(times.first);
+        let share = Share::of(&times, scale);
+        let records = records.by_ref();
+        polls.extend(
+            (lost..u64::from(times.count))
+                .zip(records)
+                .map(|(place, record)| poll(recorder, &record, scale, share, place)),
+        );
     }
     // A span is rounded more than a moment is.
     for place in 1..polls.len() {
@@ -224,46 +221,53 @@ fn name_causes(polls: &mut [Poll], causes: &[Cause]) {
     }
 }
 
-/// The place of a poll among those with which it shares the time.
-fn place(record: &Record) -> u32 {
-    (record.to & !FIRST) >> PLACE_SHIFT
+/// The time that polls share, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Share {
+    start: u64,
+    took: u64,
+    count: u32,
 }
 
-/// Deals out the time that so many polls took together, the last of which are given.
-fn deal(polls: &mut [Poll], count: u32, nanos: u64) {
-    let lost = u64::from(count).saturating_sub(polls.len() as u64);
-    let share = |place| Duration::from_nanos(nanos * place / u64::from(count));
-    for (place, poll) in (lost..).zip(polls) {
-        poll.shared = count;
-        poll.shared_start = poll.start;
-        poll.shared_took = Duration::from_nanos(nanos);
-        let later = share(place);
-        poll.start += later;
-        poll.took = share(place + 1).saturating_sub(later);
-        poll.waited = poll.waited.map(|waited| waited + later);
+impl Share {
+    fn of(times: &Times, scale: Scale) -> Self {
+        let start = scale.nanos(times.start);
+        // The time of the last is not known yet. The poll that goes on is one of them.
+        let so_far = || scale.now().saturating_sub(start);
+        Self {
+            start,
+            took: times.took.map_or_else(so_far, |took| scale.span(took)),
+            count: times.count,
+        }
+    }
+
+    /// When the part of that at a place begins, counted from the first.
+    fn part(&self, place: u64) -> u64 {
+        self.took * place / u64::from(self.count)
     }
 }
 
-fn poll(recorder: &Recorder, record: &Record, scale: Scale) -> Poll {
-    let since = scale
-        .nanos(record.start)
-        .saturating_sub(scale.nanos(record.since));
+/// A poll that has some place among those that share the time.
+fn poll(recorder: &Recorder, record: &Record, scale: Scale, share: Share, place: u64) -> Poll {
+    let begins = share.part(place);
+    let start = share.start + begins;
+    let waited = start.saturating_sub(scale.nanos(record.since));
     let (kind, from) = stand(recorder, record.from);
     Poll {
         task: (record.task != ROOT).then(|| Id::from_raw(record.task)),
         kind,
-        start: Duration::from_nanos(scale.nanos(record.start)),
-        took: Duration::ZERO,
-        shared: 1,
-        shared_start: Duration::ZERO,
-        shared_took: Duration::ZERO,
+        start: Duration::from_nanos(start),
+        took: Duration::from_nanos(share.part(place + 1) - begins),
+        shared: share.count,
+        shared_start: Duration::from_nanos(share.start),
+        shared_took: Duration::from_nanos(share.took),
         ready: None,
-        waited: (record.since != 0).then(|| Duration::from_nanos(since)),
+        waited: (record.since > SPAWNED).then(|| Duration::from_nanos(waited)),
         woken_by: WokenBy::Unknown,
         woken_in: None,
-        first: record.to & FIRST != 0,
+        first: record.since == SPAWNED,
         from,
-        to: stand(recorder, record.to & ((1 << PLACE_SHIFT) - 1)).1,
+        to: stand(recorder, record.to).1,
     }
 }
 
@@ -327,7 +331,7 @@ impl Side {
     pub(super) fn facts(&self, scale: Scale) -> PollFacts {
         let ago = |stamp| scale.now().saturating_sub(scale.nanos(stamp));
         PollFacts {
-            since: (self.since != 0).then(|| Duration::from_nanos(ago(self.since))),
+            since: (self.since > SPAWNED).then(|| Duration::from_nanos(ago(self.since))),
             polls: self.polls,
             wakes: self.polls.saturating_sub(self.first.into()),
         }

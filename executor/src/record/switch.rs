@@ -22,20 +22,33 @@ impl Home {
         may
     }
 
-    /// Ends the recording, if there is one, and frees its memory.
+    /// Ends the recording, if there is one. Its memory is freed at the end of the batch that is being recorded.
     pub(crate) fn stop_recording(self) {
         if self.noting.get() {
             return;
         }
-        let recorder = self.recorder.replace(ptr::null_mut());
-        self.recordings.set(self.recordings.get() + 1);
-        if !recorder.is_null() {
-            // SAFETY: RECORDER: it was made from a box, and nobody refers to it.
-            let recorder = unsafe { Box::from_raw(recorder) };
-            // What the settings hold may do anything when it is dropped, but not begin a recording beside this one.
-            let _noting = Noting::begin(self);
-            crate::quietly(|| drop(recorder));
+        // SAFETY: no user code runs while it lives.
+        if let Some(recorder) = unsafe { self.recorder() } {
+            recorder.end();
         }
+        let recorder = self.recorder.replace(ptr::null_mut());
+        if !recorder.is_null() && !ptr::eq(recorder, self.recording.get()) {
+            // SAFETY: RECORDER: it was taken out of there, and no batch is recorded in it.
+            unsafe { self.free_recording(recorder) };
+        }
+    }
+
+    /// Frees the memory of a recording that was ended.
+    ///
+    /// # Safety
+    ///
+    /// RECORDER: nobody refers to it.
+    pub(super) unsafe fn free_recording(self, recorder: *mut Recorder) {
+        // SAFETY: the caller's; it was made from a box.
+        let recorder = unsafe { Box::from_raw(recorder) };
+        // What the settings hold may do anything when it is dropped, but not begin a recording beside this one.
+        let _noting = Noting::begin(self);
+        crate::quietly(|| drop(recorder));
     }
 
     #[inline]

@@ -17,7 +17,7 @@ pub(super) enum Cause {
     Unknown,
 }
 
-/// A poll: the number of the entry that it took, and how many the ring had gained when it was over.
+/// A poll: how many entries of the ring had been taken when it was over, its own as the last, and how many there had been.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
     pub(super) popped: u32,
@@ -27,8 +27,8 @@ pub(super) struct Turn {
 impl Recorder {
     /// Who made each of the last polls ready, of which there are no more than so many.
     pub(super) fn causes(&self, most: usize) -> Vec<Cause> {
-        let turns: Vec<_> = self.records(most).map(|(_, record)| record.turn).collect();
-        let first = self.records(most).next().map_or(0, |(number, _)| number);
+        let turns: Vec<_> = self.records(most).map(|record| record.turn).collect();
+        let first = self.total() - turns.len() as u64;
         let marks: Vec<_> = self.marks().collect();
         let origin = (first == 0).then_some(self.origin);
         causes(&turns, super::recorder::low(first), &marks, origin)
@@ -38,7 +38,7 @@ impl Recorder {
 /// Who made each of the polls ready. `first` is the number of the first of them; `origin` is what the ring had gained
 /// before it, if that is known.
 fn causes(turns: &[Turn], first: u32, marks: &[Mark], origin: Option<u32>) -> Vec<Cause> {
-    let base = turns.first().map_or(0, |turn| turn.popped);
+    let base = turns.first().map_or(0, |turn| turn.popped.wrapping_sub(1));
     // Entries that are there at the same time are never as many as half of what a number can count.
     let from_base = |number: u32| i64::from(number.wrapping_sub(base).cast_signed());
     let mut ends: Vec<(i64, Cause)> = Vec::with_capacity(turns.len() + marks.len());
@@ -62,7 +62,7 @@ fn causes(turns: &[Turn], first: u32, marks: &[Mark], origin: Option<u32>) -> Ve
     };
     let mut at = 0;
     let cause = |turn: &Turn| {
-        let entry = from_base(turn.popped);
+        let entry = from_base(turn.popped.wrapping_sub(1));
         while ends.get(at).is_some_and(|(end, _)| *end <= entry) {
             at += 1;
         }
@@ -103,8 +103,8 @@ mod tests {
                 expected.push(cause);
                 queue.extend((0..gained).map(|_| Cause::Poll(turns.len())));
                 pushed = pushed.wrapping_add(gained);
-                turns.push(Turn { popped, pushed });
                 popped = popped.wrapping_add(1);
+                turns.push(Turn { popped, pushed });
             }
             prop_assert_eq!(causes(&turns, 0, &marks, Some(base)), expected.clone());
             let lost = lost.min(turns.len());

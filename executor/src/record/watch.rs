@@ -14,15 +14,13 @@
 //! Invariants: RECORDER, SIDES (see [`super::recorder`]), ROOM (see [`super::room`]), HOME (see [`crate::header`]).
 
 use std::pin::Pin;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::Ended;
-use super::plan::{Plan, State, UNKNOWN};
-use super::recorder::{
-    FIRST, NO_KIND, PLACE_SHIFT, ROOT, Record, Recorder, SHARED, Side, body, id_of, low, source,
-};
+use super::plan::{Plan, State};
+use super::recorder::{NO_KIND, ROOT, Recorder, SPAWNED, Side, body, id_of, source};
 use super::ways::{COMPLETED, DROPPED, NOWHERE, PANICKED, Stand};
 use crate::bundle::Home;
 use crate::chunk::{Chunk, chunk_of};
@@ -34,25 +32,15 @@ use crate::{Executor, Park, coop};
 /// What the loop remembers from one note to the next.
 struct Watch {
     home: Home,
-    /// Valid as long as `generation` is that of the executor: RECORDER.
+    /// Valid as long as this: RECORDER.
     recorder: *mut Recorder,
-    generation: u64,
-    /// The last stamp, and how many polls there were since, of how many that are to share it.
-    now: u64,
-    shared: u32,
-    share: u32,
-    /// The task whose turn it is; null between two turns.
-    slot: *const Header,
-    /// What is known of it: SIDES.
-    side: *mut Side,
-    /// The record of its turn, which is there as long as the recording.
-    record: *mut Record,
+    /// What is known of the root future, while that has its turn; else null: SIDES.
+    root: *mut Side,
 }
 
 impl<P: Park> Executor<P> {
-    /// Runs a batch, as [`run`](Self::run) does, and records it. `arrived` is what the ready ring had gained before the
+    /// Runs a batch, as [`batch`](Self::batch) does, and records it. `arrived` is what the ready ring had gained before the
     /// inbox was looked at.
-    #[cold]
     #[inline(never)]
     pub(crate) fn recorded<F: Future>(
         &self,
@@ -62,22 +50,18 @@ impl<P: Park> Executor<P> {
     ) -> Option<F::Output> {
         let home = self.home();
         let mut watch = Watch::new(home, arrived)?;
+        let told = home.watched.get();
         let mut left = crate::executor::BATCH;
         while left > 0 {
             let Some(slot) = home.ring.pop() else { break };
             left -= 1;
             home.budget.set(coop::BUDGET);
-            let same = if !ptr::eq(slot, home.root()) {
-                let begun = watch.begin(slot);
-                let turn = Turn::begin(home, slot, || watch.from());
-                self.turn(slot);
-                drop(turn);
-                if begun { watch.end() } else { watch.is_there() }
-            } else {
-                watch.begin_root(slot, ptr::from_ref(&*future).cast());
-                let turn = Turn::begin(home, slot, || watch.from());
-                // SAFETY: STABLE; HOME.
-                unsafe { &*slot }.run.set(run::IDLE);
+            // SAFETY: STABLE; HOME.
+            let header = unsafe { &*slot };
+            let goes_on = if ptr::eq(slot, home.root()) {
+                let side = watch.begin_root(ptr::from_ref(&*future).cast());
+                let turn = Turn::begin(home, slot, || watch.from(side));
+                header.run.set(run::IDLE);
                 let _polling = crate::look::Polling::begin(home);
                 let polled = future.as_mut().poll(context);
                 drop(turn);
@@ -86,12 +70,40 @@ impl<P: Park> Executor<P> {
                     return Some(output);
                 }
                 watch.end_root(Some(ptr::from_ref(&*future).cast()))
+            } else if header.run.get() == run::QUEUED && !told {
+                let side = watch.begin(slot);
+                // SAFETY: it is QUEUED.
+                unsafe { self.poll(slot) };
+                // SAFETY: it is the side of this slot.
+                unsafe { watch.end(slot, side) }
+            } else {
+                self.recorded_turn(&mut watch, slot)
             };
-            if !same {
+            if !goes_on {
                 break;
             }
         }
         None
+    }
+
+    /// Records a turn that is not the plain poll of a task, or of which other threads are told. False if the recording was
+    /// ended in it.
+    #[cold]
+    #[inline(never)]
+    fn recorded_turn(&self, watch: &mut Watch, slot: *const Header) -> bool {
+        let home = self.home();
+        // SAFETY: STABLE; HOME.
+        if unsafe { &*slot }.state.load(Ordering::Relaxed) != state::LIVE {
+            // It has ended since it was made ready: there is nothing to poll.
+            self.turn(slot);
+            return true;
+        }
+        let side = watch.begin(slot);
+        let turn = Turn::begin(home, slot, || watch.from(side));
+        self.turn(slot);
+        drop(turn);
+        // SAFETY: it is the side of this slot.
+        unsafe { watch.end(slot, side) }
     }
 }
 
@@ -100,7 +112,7 @@ impl Watch {
         home.ended.take();
         // SAFETY: RECORDER: no user code runs while it lives.
         let recorder = unsafe { home.recorder() }?;
-        let now = recorder.clock.stamp();
+        recorder.now = recorder.clock.stamp();
         let turns = home.background_turns.get();
         recorder.background_before.get_or_insert(turns);
         let gained = if std::mem::replace(&mut recorder.synced, true) {
@@ -110,69 +122,46 @@ impl Watch {
         };
         recorder.mark(arrived, gained);
         recorder.mark(home.ring.pushed(), source::THREAD);
+        home.recording.set(home.recorder.get());
         Some(Self {
             home,
             recorder: home.recorder.get(),
-            generation: home.recordings.get(),
-            now,
-            shared: 0,
-            share: 1,
-            slot: ptr::null(),
-            side: ptr::null_mut(),
-            record: ptr::null_mut(),
+            root: ptr::null_mut(),
         })
     }
 
     /// Whether the recording was not ended.
-    #[inline]
     fn is_there(&self) -> bool {
-        self.home.recordings.get() == self.generation
+        ptr::eq(self.home.recorder.get(), self.recorder)
     }
 
-    /// Does something with the recording, which is there; it calls nothing of others.
-    #[inline]
+    /// Does something with the recording; it calls nothing of others.
+    #[inline(always)]
     fn with<T>(&self, work: impl FnOnce(&mut Recorder) -> T) -> T {
-        debug_assert!(self.is_there());
-        // SAFETY: RECORDER: the same generation means that it was not freed, and the reference is gone when this returns.
+        // SAFETY: RECORDER: it is freed with this, and the reference is gone when this returns.
         work(unsafe { &mut *self.recorder })
     }
 
-    /// A task that was taken from the ring is about to have its turn. False if it has ended since it was made ready, so
-    /// that there is nothing to poll.
-    #[inline]
-    fn begin(&mut self, slot: *const Header) -> bool {
-        // SAFETY: STABLE; HOME.
-        let header = unsafe { &*slot };
-        if header.state.load(Ordering::Relaxed) != state::LIVE {
-            return false;
-        }
+    /// A task is about to have its turn. Returns what is known of it.
+    #[inline(always)]
+    fn begin(&mut self, slot: *const Header) -> NonNull<Side> {
         // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
         let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
-        let mut sides = chunk.sides.get();
-        if sides.is_null() {
-            sides = self.with(|recorder| recorder.add_sides(chunk));
-        }
-        let side = sides.wrapping_add(chunk.index_of(slot) as usize);
-        let mut first = 0;
+        let sides = NonNull::new(chunk.sides.get());
+        let sides = sides.unwrap_or_else(|| self.with(|recorder| recorder.add_sides(chunk)));
+        // SAFETY: there is one for each slot of the chunk.
+        let side = unsafe { sides.add(chunk.index_of(slot) as usize) };
         // SAFETY: SIDES.
-        if unsafe { &*side }.task != id_of(slot) {
-            first = self.meet(slot, side);
+        if unsafe { side.as_ref() }.task != id_of(slot) {
+            self.meet(slot, side);
         }
-        (self.slot, self.side) = (slot, side);
-        // SAFETY: SIDES.
-        self.open(unsafe { side.read() }, first);
-        true
+        side
     }
 
-    #[inline]
-    fn open(&mut self, side: Side, first: u32) {
-        self.record = self.with(|recorder| recorder.open(self.home, side, self.now, first));
-    }
-
-    /// The first turn of a task in this recording: its type and its state are looked up. Returns whether it was spawned
-    /// since then, as a bit.
+    /// The first turn of a task in this recording: its type and its state are looked up.
+    #[cold]
     #[inline(never)]
-    fn meet(&mut self, slot: *const Header, side: *mut Side) -> u32 {
+    fn meet(&mut self, slot: *const Header, side: NonNull<Side>) {
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
         let table = header.vtable.get().filter(|_| header.is_whole());
@@ -184,10 +173,10 @@ impl Watch {
         }
         let task = id_of(slot);
         // SAFETY: SIDES.
-        let first = unsafe { &*side }.task != !task;
+        let first = unsafe { side.as_ref() }.task != !task;
         let fresh = Side {
             task,
-            since: 0,
+            since: if first { SPAWNED } else { 0 },
             polls: 0,
             first: u32::from(first),
             stand: match table {
@@ -198,7 +187,6 @@ impl Watch {
         };
         // SAFETY: SIDES.
         unsafe { side.write(fresh) };
-        if first { FIRST } else { 0 }
     }
 
     /// The number of a type. The plan of a new one is made without a borrow, and outside of what is timed as a poll.
@@ -216,14 +204,18 @@ impl Watch {
         if future.is_boxed {
             plan = plan.in_a_box();
         }
-        self.now = self.with(|recorder| recorder.clock.stamp());
-        self.with(|recorder| recorder.add_kind(kind, plan))
+        self.with(|recorder| {
+            recorder.now = recorder.clock.stamp();
+            recorder.add_kind(kind, plan)
+        })
     }
 
     /// The root future, which is at an address, is about to be polled.
-    fn begin_root(&mut self, slot: *const Header, future: *const u8) {
-        self.side = self.with(|recorder| recorder.root_side());
-        if self.with(|recorder| recorder.root().task) == 0 {
+    #[inline]
+    fn begin_root(&mut self, future: *const u8) -> NonNull<Side> {
+        let side = self.with(|recorder| recorder.root_side());
+        // SAFETY: SIDES.
+        if unsafe { side.as_ref() }.task == 0 {
             let root = self.home.root_future.get();
             let kind = root.map_or(NO_KIND, |root| self.number(Placed::here(root.kind)));
             let fresh = Side {
@@ -233,62 +225,59 @@ impl Watch {
                 ..Side::default()
             };
             // SAFETY: SIDES.
-            unsafe { self.side.write(fresh) };
+            unsafe { side.write(fresh) };
         }
-        self.slot = slot;
-        // SAFETY: SIDES.
-        self.open(unsafe { self.side.read() }, 0);
+        self.root = side.as_ptr();
+        side
     }
 
     /// The state of the task whose turn begins, if it is known.
-    fn from(&self) -> State {
-        // SAFETY: SIDES, if it is not null.
-        match unsafe { self.side.as_ref() }.filter(|_| !self.slot.is_null()) {
-            Some(side) => self.with(|recorder| recorder.ways.meaning(side.stand).1),
-            None => UNKNOWN,
-        }
+    fn from(&self, side: NonNull<Side>) -> State {
+        // SAFETY: SIDES.
+        let stand = unsafe { side.as_ref() }.stand;
+        self.with(|recorder| recorder.ways.meaning(stand).1)
     }
 
     /// Records the turn that is over. False if the recording was ended in it.
-    #[inline]
-    fn end(&mut self) -> bool {
-        let slot = std::mem::replace(&mut self.slot, ptr::null());
-        if !self.is_there() {
-            return false;
-        }
+    ///
+    /// # Safety
+    ///
+    /// SIDES: it is what [`begin`](Self::begin) has returned for this slot.
+    #[inline(always)]
+    unsafe fn end(&mut self, slot: *const Header, side: NonNull<Side>) -> bool {
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
-        // SAFETY: ROOM.
-        let Record { task, from, .. } = unsafe { self.record.read() };
+        // SAFETY: the caller's.
+        let Side { task, stand, .. } = *unsafe { side.as_ref() };
         let alive = header.state.load(Ordering::Relaxed) == state::LIVE;
         let to = if alive && id_of(slot) == task {
             // SAFETY: a task that is alive after its turn has a future that is whole.
-            self.with(|recorder| unsafe { recorder.ways.next(from, body(slot)) })
+            self.with(|recorder| unsafe { recorder.ways.next(stand, body(slot)) })
         } else {
             self.ending()
         };
-        self.settle(to);
-        true
+        // SAFETY: the caller's.
+        unsafe { self.settle(side, to) }
     }
 
     /// Records the turn of the root future, which is at an address unless it has ended.
+    #[inline(always)]
     fn end_root(&mut self, future: Option<*const u8>) -> bool {
-        self.slot = ptr::null();
-        if !self.is_there() {
-            return false;
-        }
-        // SAFETY: ROOM.
-        let Record { from, .. } = unsafe { self.record.read() };
+        self.root = ptr::null_mut();
+        let side = self.with(|recorder| recorder.root_side());
+        // SAFETY: SIDES.
+        let Side { stand, .. } = *unsafe { side.as_ref() };
         let to = match future {
             // SAFETY: it is whole, and of the type that was looked up when its turn began.
-            Some(future) => self.with(|recorder| unsafe { recorder.ways.next(from, future) }),
+            Some(future) => self.with(|recorder| unsafe { recorder.ways.next(stand, future) }),
             None => COMPLETED,
         };
-        self.settle(to);
-        true
+        // SAFETY: it is that of the root future.
+        unsafe { self.settle(side, to) }
     }
 
     /// How the task has ended.
+    #[cold]
     #[inline(never)]
     fn ending(&self) -> Stand {
         match self.home.ended.take() {
@@ -298,92 +287,50 @@ impl Watch {
         }
     }
 
-    /// Completes the record of the turn that is over.
-    #[inline]
-    fn settle(&mut self, to: Stand) {
-        // SAFETY: ROOM.
-        let record = unsafe { &mut *self.record };
-        record.to |= to | (self.shared << PLACE_SHIFT);
-        record.turn.pushed = low(self.home.ring.pushed() as u64);
-        // SAFETY: SIDES.
-        let side = unsafe { &mut *self.side };
-        (side.stand, side.since) = (to, self.now);
-        side.polls += 1;
-        self.with(|recorder| {
-            recorder.sharing[self.shared as usize] = self.side;
-            recorder.close();
-        });
-        self.shared += 1;
-        if self.shared >= self.share {
-            self.close();
-        }
+    /// The turn is over. False if the recording was ended in it.
+    ///
+    /// # Safety
+    ///
+    /// SIDES: it is that of the task that had its turn.
+    #[inline(always)]
+    unsafe fn settle(&mut self, side: NonNull<Side>, to: Stand) -> bool {
+        // SAFETY: the caller's.
+        let full = self.with(|recorder| unsafe { recorder.add(self.home, side, to) });
+        !full || self.close()
     }
 
-    /// Looks at the time, for all polls since it was looked at last.
+    /// Looks at the time, for all polls since it was looked at last. False if the recording was ended.
     #[inline(never)]
-    fn close(&mut self) {
-        let shared = std::mem::take(&mut self.shared);
-        if shared == 0 {
-            return;
-        }
-        let before = self.now;
-        let (now, share, long) = self.with(|recorder| {
-            let now = recorder.clock.stamp().max(before);
-            let ticks = now - before;
-            let took = span(ticks);
-            // SAFETY: ROOM.
-            unsafe { &mut *recorder.last() }.took = took;
-            for side in &recorder.sharing[..shared as usize] {
-                // SAFETY: SIDES: it was put there since the recording began.
-                unsafe { &mut **side }.since = now;
-            }
-            // One poll of this group, and how many of its kind take as long as are to share a look at the clock.
-            let polls = recorder.share.saturating_mul(shared.into()) / ticks.max(1);
-            let share = match u32::try_from(polls) {
-                _ if recorder.exact => 1,
-                Ok(polls) => polls.clamp(1, SHARED),
-                Err(_) => SHARED,
-            };
-            (now, share, took >= recorder.long)
-        });
-        (self.now, self.share) = (now, share);
-        if long && !std::thread::panicking() {
+    fn close(&mut self) -> bool {
+        let is_there = self.is_there();
+        if is_there && self.with(Recorder::time) && !std::thread::panicking() {
             self.report();
         }
+        is_there
     }
 
     #[cold]
     #[inline(never)]
     fn report(&mut self) {
         super::report(self.home);
-        self.now = self.with(|recorder| recorder.clock.stamp());
+        self.with(|recorder| recorder.now = recorder.clock.stamp());
     }
 }
 
 impl Drop for Watch {
-    /// The batch is over. If a poll is not, a panic leaves it, which only that of the root future does.
+    /// The batch is over. If the turn of the root future is not, a panic leaves it.
     fn drop(&mut self) {
+        if let Some(side) = NonNull::new(self.root) {
+            // SAFETY: it is that of the root future.
+            unsafe { self.settle(side, PANICKED) };
+        }
+        if self.close() {
+            self.with(|recorder| recorder.noted = self.home.ring.pushed());
+        }
+        self.home.recording.set(ptr::null_mut());
         if !self.is_there() {
-            return;
+            // SAFETY: RECORDER: it was ended, and the batch is over.
+            unsafe { self.home.free_recording(self.recorder) };
         }
-        if !self.slot.is_null() {
-            self.settle(PANICKED);
-        }
-        self.close();
-        self.with(|recorder| recorder.noted = self.home.ring.pushed());
     }
-}
-
-/// As a number that is small and never zero: that would mean that it is not known yet.
-#[inline(always)]
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "one part in ten million is exact enough"
-)]
-#[expect(
-    clippy::cast_possible_wrap,
-    reason = "signed numbers convert in one instruction"
-)]
-fn span(ticks: u64) -> f32 {
-    (ticks as i64).max(1) as f32
 }

@@ -3,6 +3,12 @@
 //! Following a plan takes one load after the other. So each state also knows the values of all tags on the way to it, which
 //! can be compared at once, and which state followed it the last time. That one is tried first; a loop is then followed
 //! without plans.
+//!
+//! Invariants:
+//!
+//! - **BYTES**: the bytes that a state names are in the list of them, which only grows.
+//! - **STAND**: a [`Stand`] that a recording keeps is the place of a state in its own list, which only grows; it was
+//!   got from there, or is zero.
 
 use super::plan::{LAST, Plan, State, UNKNOWN, load, unboxed};
 use super::recorder::NO_KIND;
@@ -37,16 +43,31 @@ pub(super) const BOXED: u32 = 1 << 31;
 struct Way {
     /// The state that followed the last time.
     after: Stand,
-    /// The first check, and where the others are.
-    check: Check,
-    more: u32,
-    /// How many those are; [`BLIND`] if this state cannot be told by checks.
-    count: u16,
+    /// What tells that one, if bytes do: the first, and where the others are, and how many.
+    byte: Byte,
+    bytes_at: u32,
+    bytes: u32,
+    /// Where the checks of this one are, and how many; [`BLIND`] if it cannot be told by checks.
+    checks_at: u32,
+    checks: u16,
     kind: u16,
     state: State,
 }
 
+/// A tag of one byte: where it is, and the value that it must have.
+#[derive(Clone, Copy, Debug)]
+struct Byte {
+    offset: u32,
+    value: u32,
+}
+
 const BLIND: u16 = u16::MAX;
+
+/// No byte has such a value.
+const NO_BYTE: Byte = Byte {
+    offset: 0,
+    value: u32::MAX,
+};
 
 /// A type that was seen.
 struct Known {
@@ -60,6 +81,8 @@ struct Known {
 pub(super) struct Ways {
     ways: Vec<Way>,
     checks: Vec<Check>,
+    /// The same, of those that are bytes.
+    bytes: Vec<Byte>,
     kinds: Vec<Known>,
 }
 
@@ -68,6 +91,7 @@ impl Ways {
         let mut ways = Self {
             ways: Vec::new(),
             checks: Vec::new(),
+            bytes: Vec::new(),
             kinds: Vec::new(),
         };
         for _ in [NOWHERE, COMPLETED, PANICKED, DROPPED] {
@@ -95,19 +119,26 @@ impl Ways {
     }
 
     fn push(&mut self, kind: u16, state: State, checks: Option<&[Check]>) {
-        let (&check, more) = checks.and_then(<[_]>::split_first).unwrap_or((&NEVER, &[]));
+        let checks_at = u32::try_from(self.checks.len());
+        let count = checks.map(|checks| u16::try_from(checks.len()));
+        let (checks_at, count) = match (checks_at, count) {
+            (Ok(at), Some(Ok(count))) => (at, count),
+            _ => (0, BLIND),
+        };
+        for check in checks.unwrap_or_default() {
+            self.checks.push(*check);
+            self.bytes.push(check.byte().unwrap_or(NO_BYTE));
+        }
         self.ways.push(Way {
             after: NOWHERE,
-            check,
-            more: u32::try_from(self.checks.len()).unwrap_or(u32::MAX),
-            count: match checks {
-                Some(_) => u16::try_from(more.len()).unwrap_or(BLIND),
-                None => BLIND,
-            },
+            byte: NO_BYTE,
+            bytes_at: 0,
+            bytes: 0,
+            checks_at,
+            checks: count,
             kind,
             state,
         });
-        self.checks.extend_from_slice(more);
     }
 
     pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
@@ -145,68 +176,100 @@ impl Ways {
     /// # Safety
     ///
     /// It is at the address, whole.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn next(&mut self, from: Stand, future: *const u8) -> Stand {
-        let Some(before) = self.ways.get(from as usize) else {
-            return NOWHERE;
-        };
-        let guess = before.after;
-        if let Some(way) = self.ways.get(guess as usize)
-            // SAFETY: the caller's: the first tag is there in any state.
-            && unsafe { way.check.holds(future) }
-        {
-            if way.count == 0 {
-                return guess;
+        debug_assert!((from as usize) < self.ways.len(), "STAND");
+        // SAFETY: STAND.
+        let before = unsafe { self.ways.get_unchecked(from as usize) };
+        // SAFETY: the caller's: the first tag is there in any state.
+        if before.byte.value != NO_BYTE.value && unsafe { before.byte.holds(future) } {
+            if before.bytes == 0 {
+                return before.after;
             }
-            let more = way.more as usize;
-            let more = self.checks.get(more..more + usize::from(way.count));
-            // SAFETY: the caller's: a tag is looked at only after all before it have the values that lead to it.
-            if more.is_some_and(|more| more.iter().all(|check| unsafe { check.holds(future) })) {
-                return guess;
+            let mut at = before.bytes_at as usize;
+            let end = at + before.bytes as usize;
+            loop {
+                // SAFETY: BYTES.
+                let byte = unsafe { self.bytes.get_unchecked(at) };
+                // SAFETY: the caller's: a tag is looked at only after all before it have the values that lead to it.
+                if !unsafe { byte.holds(future) } {
+                    break;
+                }
+                at += 1;
+                if at == end {
+                    return before.after;
+                }
             }
         }
         // SAFETY: the caller's.
-        unsafe { self.look(from, future) }
+        unsafe { self.follow(from, future) }
     }
 
+    /// As [`next`](Self::next), where bytes do not tell.
     #[inline(never)]
-    unsafe fn look(&mut self, from: Stand, future: *const u8) -> Stand {
-        let (kind, _) = self.meaning(from);
-        // SAFETY: the caller's.
-        let to = unsafe { self.first(kind, future) };
-        // One that cannot be told by checks is never tried.
-        if self.ways[to as usize].count != BLIND {
-            self.ways[from as usize].after = to;
+    unsafe fn follow(&mut self, from: Stand, future: *const u8) -> Stand {
+        let before = self.ways[from as usize];
+        let guess = self.ways[before.after as usize];
+        if before.byte.value == NO_BYTE.value && guess.checks != BLIND {
+            // SAFETY: the caller's: a tag is looked at only after all before it have the values that lead to it.
+            let holds = |check: &Check| unsafe { check.holds(future) };
+            if self.checks_of(guess).iter().all(holds) {
+                return before.after;
+            }
         }
+        // SAFETY: the caller's.
+        let to = unsafe { self.first(before.kind, future) };
+        self.expect(from, to);
         to
+    }
+
+    /// A state is to be tried first after another one. One that cannot be told by checks never is.
+    fn expect(&mut self, from: Stand, to: Stand) {
+        let way = self.ways[to as usize];
+        if way.checks == BLIND {
+            return;
+        }
+        let bytes = way.checks_at as usize..way.checks_at as usize + usize::from(way.checks);
+        let first = self.bytes.get(bytes).and_then(<[_]>::split_first);
+        let all = self
+            .checks_of(way)
+            .iter()
+            .all(|check| check.byte().is_some());
+        let before = &mut self.ways[from as usize];
+        before.after = to;
+        (before.byte, before.bytes_at, before.bytes) = match first {
+            // Not more than the checks are, whose number fits.
+            Some((first, _)) if all => (*first, way.checks_at + 1, u32::from(way.checks) - 1),
+            _ => (NO_BYTE, 0, 0),
+        };
+    }
+
+    fn checks_of(&self, way: Way) -> &[Check] {
+        let first = way.checks_at as usize;
+        &self.checks[first..first + usize::from(way.checks)]
     }
 }
 
-/// Holds for nothing: no byte is that large.
-const NEVER: Check = Check {
-    value: u64::MAX,
-    offset: 0,
-    width: 0,
-};
+impl Byte {
+    #[inline(always)]
+    unsafe fn holds(self, future: *const u8) -> bool {
+        // SAFETY: the caller's.
+        u32::from(unsafe { future.wrapping_add(self.offset as usize).read() }) == self.value
+    }
+}
 
 impl Check {
-    #[inline(always)]
-    unsafe fn holds(&self, future: *const u8) -> bool {
-        if self.width == 1 {
-            let place = future.wrapping_add(self.offset as usize);
-            // SAFETY: the caller's.
-            return u64::from(unsafe { place.read() }) == self.value;
-        }
-        // SAFETY: the caller's.
-        unsafe { self.holds_elsewhere(future) }
+    /// The same as a byte, if it is of one.
+    fn byte(&self) -> Option<Byte> {
+        let value = u32::try_from(self.value).ok();
+        let offset = self.offset;
+        value
+            .filter(|_| self.width == 1)
+            .map(|value| Byte { offset, value })
     }
 
-    #[inline(never)]
-    unsafe fn holds_elsewhere(&self, future: *const u8) -> bool {
+    unsafe fn holds(&self, future: *const u8) -> bool {
         let width = self.width & !BOXED;
-        if width == 0 {
-            return false;
-        }
         let mut future = future;
         if self.width != width {
             // SAFETY: the caller's.
