@@ -41,7 +41,7 @@ const COUNTED: u64 = 10_000;
 const TIMED: u64 = 3_000_000;
 /// Tasks whose memory is measured.
 const PARKED: usize = 200_000;
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 42;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -289,11 +289,11 @@ impl<P: Park> Executor<P> {
         }
     }
 
-    /// Runs one task.
+    /// Polls the task of a slot that was taken from the ring.
     ///
     /// # Safety
     ///
-    /// It was QUEUED, and has been taken from the ring.
+    /// It is QUEUED.
     #[inline(always)]
     pub(crate) unsafe fn poll(&self, slot: *const Header) {
         let home = self.home;

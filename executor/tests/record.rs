@@ -2,13 +2,13 @@
 
 #![cfg(feature = "inspect")]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use camshaft_executor::record::{self, Plan, Poll, Settings, Snapshot, Stand};
+use camshaft_executor::record::{self, Next, Plan, Poll, Settings, Snapshot, Stand, Step};
 use camshaft_executor::{Executor, Id, ThreadPark, spawn, yield_now};
 
 fn settings() -> Settings {
@@ -126,6 +126,118 @@ fn a_recording_that_is_ended_in_a_poll_is_out_of_the_way_of_the_next() {
     assert!(executor.recording().is_none());
 }
 
+#[test]
+fn whoever_ends_a_recording_may_end_in_the_same_poll() {
+    let executor = recorded(settings());
+    executor.block_on(async { record::stop() });
+    assert!(executor.start_recording(settings()));
+    let run = || {
+        executor.block_on(async {
+            record::stop();
+            panic!("as meant");
+        });
+    };
+    assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+    assert!(executor.recording().is_none());
+    // And a task that is dropped because it was aborted.
+    let task = executor.spawn(async {
+        let _stops = Stops;
+        pending::<()>().await;
+    });
+    executor.block_on(yields(1));
+    assert!(executor.start_recording(settings()));
+    task.abort();
+    executor.block_on(yields(3));
+    assert!(executor.recording().is_none());
+}
+
+/// Ends the recording when it is dropped.
+struct Stops;
+
+impl Drop for Stops {
+    fn drop(&mut self) {
+        record::stop();
+    }
+}
+
+thread_local! {
+    static CLOSED: Cell<Option<&'static Executor<ThreadPark>>> = const { Cell::new(None) };
+}
+
+#[test]
+fn a_task_whose_plan_closes_the_executor_is_not_polled() {
+    let executor: &'static _ = Box::leak(Box::new(recorded(Settings::new(16, |_| {
+        CLOSED.get().expect("it is set").close();
+        Plan::default()
+    }))));
+    CLOSED.set(Some(executor));
+    let polled = Rc::new(Cell::new(false));
+    let (polls, owned) = (polled.clone(), vec![1, 2, 3]);
+    let task = executor.spawn(async move {
+        polls.set(!owned.is_empty());
+    });
+    executor.block_on(async {});
+    assert!(!polled.get());
+    assert!(task.is_finished());
+    assert_eq!(executor.stats().tasks, 0);
+}
+
+#[test]
+fn a_plan_for_larger_futures_is_not_used() {
+    let executor = recorded(Settings::new(16, |_| {
+        let step = Step {
+            offset: 1 << 30,
+            width: 8,
+            base: 0,
+            next: vec![Next::State(0)],
+            otherwise: Next::State(1),
+        };
+        // SAFETY: it is used for no future, since none is that large.
+        unsafe { Plan::new(2 << 30, &[step]) }.expect("the step is within")
+    }));
+    executor.block_on(async { spawn(yields(2)).await.expect("it ends") });
+    let recording = executor.recording().expect("it is recorded");
+    let known = |poll: &&Poll| matches!(poll.to, Stand::At(_));
+    assert_eq!(recording.polls.iter().find(known), None);
+}
+
+#[test]
+fn the_last_polls_are_kept_in_their_order_whatever_room_there_is() {
+    for room in [1, 2, 3, 63, 64, 65, 200] {
+        for exact in [false, true] {
+            let mut settings = Settings::new(room, |_| Plan::default());
+            settings.exact = exact;
+            let executor = recorded(settings);
+            let order = Rc::new(RefCell::new(Vec::new()));
+            executor.block_on(async {
+                for times in 1..30 {
+                    let order = order.clone();
+                    let task = spawn(async move {
+                        for _ in 0..times {
+                            order.borrow_mut().push(Some(camshaft_executor::id()));
+                            yield_now().await;
+                        }
+                        order.borrow_mut().push(Some(camshaft_executor::id()));
+                    });
+                    drop(task);
+                }
+                for turn in 0..40 {
+                    order.borrow_mut().push(None);
+                    yield_now().await;
+                    let seen = record::snapshot().expect("it is recorded");
+                    assert_eq!(seen.polls.len(), room.min(order.borrow().len()), "{turn}");
+                }
+                order.borrow_mut().push(None);
+            });
+            let recording = executor.recording().expect("it is recorded");
+            let told: Vec<_> = recording.polls.iter().map(|poll| poll.task).collect();
+            let order = order.borrow();
+            assert_eq!(recording.recorded, order.len() as u64);
+            assert_eq!(told, order[order.len().saturating_sub(room)..], "{room}");
+        }
+    }
+}
+
 /// Counts its drops.
 struct Counts(Rc<Cell<u32>>);
 
@@ -224,6 +336,10 @@ fn a_slow_poll_among_fast_ones_is_told_as_one_of_them() {
     assert_eq!(together.len(), poll.shared as usize);
     let sum: Duration = together.iter().map(|poll| poll.took).sum();
     assert!(sum <= poll.shared_took);
+    // The task had to wait for nothing but the others.
+    let next = of(&recording, slow)[4];
+    let waited = next.start - (poll.start + poll.took);
+    assert_eq!(next.waited, Some(waited), "{poll:?} {next:?}");
     for other in &together {
         assert_eq!(other.shared_took, poll.shared_took);
         assert!((poll.shared_start..=poll.shared_start + poll.shared_took).contains(&other.start));

@@ -30,7 +30,7 @@ pub struct Sight {
     pub type_name: &'static str,
     /// What it is doing.
     pub activity: Activity,
-    /// How long ago its last poll ended, if that was recorded.
+    /// How long ago its last poll ended, if that was recorded. If it was timed with others, within what they took together.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began, if there is one that has seen it.
     pub polls: Option<u64>,
@@ -78,7 +78,7 @@ pub struct TaskTree {
     pub name: Option<String>,
     /// What it is doing.
     pub activity: Activity,
-    /// How long ago its last poll ended, if that was recorded.
+    /// How long ago its last poll ended, if that was recorded. If it was timed with others, within what they took together.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began, if there is one that has seen it.
     pub polls: Option<u64>,

@@ -21,6 +21,7 @@
 
 mod clock;
 mod plan;
+mod polls;
 mod recorder;
 mod room;
 mod snapshot;
@@ -87,8 +88,8 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PollFacts {
-    /// How long ago its last poll ended; if it shares a look at the clock, within 4 µs. None if it had none since the recording
-    /// began.
+    /// How long ago its last poll ended; if it shares the time with others, within what they take together. None if it had none
+    /// since the recording began.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.
     pub polls: u64,
@@ -97,7 +98,7 @@ pub struct PollFacts {
 }
 
 /// Begins to record the executor that the thread is running, from the next batch of polls on; a recording that there is
-/// ends.
+/// ends, as by [`stop`].
 ///
 /// False outside of an executor, and in what a recording itself calls.
 pub fn start(settings: Settings) -> bool {
@@ -112,7 +113,8 @@ pub fn settings() -> Option<Settings> {
     unsafe { home.recorder() }.map(|recorder| recorder.settings.clone())
 }
 
-/// Ends the recording of the executor that the thread is running.
+/// Ends the recording of the executor that the thread is running. Inside of a poll, its memory and its settings are dropped
+/// when the batch of polls is over.
 pub fn stop() {
     if let Some(home) = bundle::current() {
         home.stop_recording();

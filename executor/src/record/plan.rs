@@ -14,6 +14,8 @@ pub(crate) const LAST: State = State::MAX - 16;
 /// Reads the state of futures of one type from their bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// The bytes that a future has at least.
+    size: usize,
     steps: Box<[Packed]>,
     /// For each step, where to go for each value of the tag, and at last for all other values.
     next: Box<[u32]>,
@@ -65,9 +67,14 @@ impl Plan {
     /// Makes a plan for futures of `size` bytes. The first step is where to begin; without steps, no state is known.
     ///
     /// None if a step lies outside of the future, has no width that a number can have, or leads back, or if a state is one
-    /// of the last sixteen numbers, which are used for other things.
+    /// of the last sixteen numbers, which are used for other things. A recording does not use it for futures that are smaller.
+    ///
+    /// # Safety
+    ///
+    /// Whenever a future that this is used for is whole, and the tags on the way to a step have the values that lead there, the
+    /// bytes of its own tag are initialised.
     #[must_use]
-    pub fn new(size: usize, steps: &[Step]) -> Option<Self> {
+    pub unsafe fn new(size: usize, steps: &[Step]) -> Option<Self> {
         let mut packed = Vec::with_capacity(steps.len());
         let mut next = Vec::new();
         for (place, step) in steps.iter().enumerate() {
@@ -94,10 +101,16 @@ impl Plan {
             }
         }
         Some(Self {
+            size,
             steps: packed.into(),
             next: next.into(),
             boxed: false,
         })
+    }
+
+    /// Whether it may be used for futures of so many bytes.
+    pub(super) fn fits(&self, size: usize) -> bool {
+        self.size <= size
     }
 
     /// The same plan for futures that are in a box of the executor's, which is what is looked at.
@@ -245,7 +258,8 @@ mod tests {
                 Next::State(3),
             ),
         ];
-        let plan = Plan::new(9, &steps).expect("it is sound");
+        // SAFETY: all bytes of the arrays are initialised.
+        let plan = unsafe { Plan::new(9, &steps) }.expect("it is sound");
         let mut ways = Ways::new();
         let kind = ways.add(crate::look::kind::<[u8; 9]>(), plan.clone());
         let mut state = |tag: u8, inner: u16| {
@@ -282,7 +296,10 @@ mod tests {
             tag(3, &[Next::State(0), Next::Step(1)]),
             tag(1, &[Next::State(1), Next::State(2)]),
         ];
-        let plan = Plan::new(4, &steps).expect("it is sound").in_a_box();
+        // SAFETY: all bytes of the arrays are initialised.
+        let plan = unsafe { Plan::new(4, &steps) }
+            .expect("it is sound")
+            .in_a_box();
         let mut ways = Ways::new();
         let kind = ways.add(crate::look::kind::<Box<[u8; 4]>>(), plan);
         let mut last = None;
@@ -319,10 +336,9 @@ mod tests {
             step(0, 1, 0, &[Next::State(LAST + 1)], Next::Unknown),
         ];
         for step in refused {
-            assert!(
-                Plan::new(8, std::slice::from_ref(&step)).is_none(),
-                "{step:?}"
-            );
+            // SAFETY: it is used for nothing.
+            let plan = unsafe { Plan::new(8, std::slice::from_ref(&step)) };
+            assert!(plan.is_none(), "{step:?}");
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The system gives the memory when it is first written to, so room for many costs nothing until it is used.
 //!
-//! Invariant ROOM: all who reach a value do so by the pointer that [`Room::at`] gives, on one thread, and a reference that is
-//! made from it lives no longer than until the next of those.
+//! Invariant ROOM: all who reach a value do so by a pointer that [`Room::at`] or [`Room::first`] gives, on one thread, and a
+//! reference that is made from it lives no longer than until the next of those.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;

@@ -1,5 +1,6 @@
 //! What was recorded, as plain data, with times as durations.
 
+use std::collections::HashMap;
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use super::PollFacts;
 use super::clock::Scale;
 use super::plan::{LAST, State};
-use super::recorder::{NO_KIND, ROOT, Record, Recorder, SPAWNED, Side, Times, source};
+use super::polls::{Record, Times};
+use super::recorder::{NO_KIND, ROOT, Recorder, SPAWNED, Side, source};
 use super::wakes::Cause;
 use super::ways;
 use crate::Id;
@@ -56,7 +58,8 @@ pub struct Poll {
     pub shared_took: Duration,
     /// How long it had been ready before.
     pub ready: Option<Duration>,
-    /// How long ago its poll before that had ended; if that shares a look at the clock, within 4 µs.
+    /// How long ago its poll before that had ended. If that is kept no more, and shared the time with others, within what they
+    /// took together.
     pub waited: Option<Duration>,
     /// Who made it ready.
     pub woken_by: WokenBy,
@@ -118,7 +121,7 @@ pub struct Seen {
     pub stand: Stand,
     /// Whether it is being polled.
     pub running: bool,
-    /// How long ago its last poll ended; if it shares a look at the clock, within 4 µs.
+    /// How long ago its last poll ended; if it shares the time with others, within what they take together.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.
     pub polls: u64,
@@ -130,10 +133,11 @@ impl Snapshot {
     pub(crate) fn of(home: Home) -> Option<Self> {
         // SAFETY: no user code runs while it lives.
         let recorder = unsafe { home.recorder() }?;
-        let scale = recorder.clock.scale();
+        let scale = recorder.polls.clock.scale();
         let mut snapshot = Self::empty(recorder, scale);
         snapshot.background = recorder.background(home);
         snapshot.polls = polls(recorder, usize::MAX, scale);
+        name_waits(&mut snapshot.polls);
         snapshot.tasks = tasks(home, recorder, scale);
         Some(snapshot)
     }
@@ -142,10 +146,12 @@ impl Snapshot {
     pub(super) fn last(recorder: &Recorder) -> Self {
         /// How many polls are looked at to find out who woke the task.
         const CONTEXT: usize = 1000;
-        let scale = recorder.clock.scale();
+        let scale = recorder.polls.clock.scale();
         let mut snapshot = Self::empty(recorder, scale);
-        let last = polls(recorder, CONTEXT, scale).pop();
-        snapshot.polls = last
+        let mut polls = polls(recorder, CONTEXT, scale);
+        name_waits(&mut polls);
+        snapshot.polls = polls
+            .pop()
             .map(|last| Poll {
                 woken_in: None,
                 ..last
@@ -157,9 +163,9 @@ impl Snapshot {
 
     fn empty(recorder: &Recorder, scale: Scale) -> Self {
         Self {
-            began: recorder.clock.began(),
+            began: recorder.polls.clock.began(),
             taken: Duration::from_nanos(scale.now()),
-            recorded: recorder.total(),
+            recorded: recorder.polls.total(),
             background: 0,
             kinds: recorder.ways.kinds().collect(),
             polls: Vec::new(),
@@ -170,10 +176,10 @@ impl Snapshot {
 
 /// The polls that were recorded, with the time of those that share it dealt out in equal parts.
 fn polls(recorder: &Recorder, most: usize, scale: Scale) -> Vec<Poll> {
-    let mut records = recorder.records(most);
+    let mut records = recorder.polls.records(most);
     let mut polls: Vec<Poll> = Vec::with_capacity(records.len());
-    let first = recorder.total() - records.len() as u64;
-    let mut times: Vec<Times> = recorder.times(first).collect();
+    let first = recorder.polls.total() - records.len() as u64;
+    let mut times: Vec<Times> = recorder.polls.times(first).collect();
     while let Some(times) = times.pop() {
         let lost = first.saturating_sub(times.first);
         let share = Share::of(&times, scale);
@@ -192,6 +198,18 @@ fn polls(recorder: &Recorder, most: usize, scale: Scale) -> Vec<Poll> {
     }
     name_causes(&mut polls, &recorder.causes(most));
     polls
+}
+
+/// Says of polls how long ago those before had ended that are kept as well: the stamps tell no more of them than of the others
+/// with which they shared the time.
+fn name_waits(polls: &mut [Poll]) {
+    let mut ends = HashMap::new();
+    for poll in polls {
+        let before = ends.insert(poll.task, poll.start + poll.took);
+        if let (Some(waited), Some(before)) = (&mut poll.waited, before) {
+            *waited = poll.start.saturating_sub(before);
+        }
+    }
 }
 
 /// Says of polls who made their tasks ready, and how long ago.
@@ -232,7 +250,7 @@ struct Share {
 impl Share {
     fn of(times: &Times, scale: Scale) -> Self {
         let start = scale.nanos(times.start);
-        // The time of the last is not known yet. The poll that goes on is one of them.
+        // The time of the last is not known yet, and that of the poll that goes on is in it.
         let so_far = || scale.now().saturating_sub(start);
         Self {
             start,

@@ -65,7 +65,7 @@ impl Home {
         } else {
             recorder.known(slot, id_of(slot))
         };
-        side.map(|side| side.facts(recorder.clock.scale()))
+        side.map(|side| side.facts(recorder.polls.clock.scale()))
     }
 
     /// A root future is about to be run. It is another than the last one.

@@ -27,8 +27,8 @@ pub(super) struct Turn {
 impl Recorder {
     /// Who made each of the last polls ready, of which there are no more than so many.
     pub(super) fn causes(&self, most: usize) -> Vec<Cause> {
-        let turns: Vec<_> = self.records(most).map(|record| record.turn).collect();
-        let first = self.total() - turns.len() as u64;
+        let turns: Vec<_> = self.polls.records(most).map(|record| record.turn).collect();
+        let first = self.polls.total() - turns.len() as u64;
         let marks: Vec<_> = self.marks().collect();
         let origin = (first == 0).then_some(self.origin);
         causes(&turns, super::recorder::low(first), &marks, origin)

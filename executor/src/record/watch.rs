@@ -70,14 +70,18 @@ impl<P: Park> Executor<P> {
                     return Some(output);
                 }
                 watch.end_root(Some(ptr::from_ref(&*future).cast()))
-            } else if header.run.get() == run::QUEUED && !told {
-                let side = watch.begin(slot);
-                // SAFETY: it is QUEUED.
-                unsafe { self.poll(slot) };
-                // SAFETY: it is the side of this slot.
-                unsafe { watch.end(slot, side) }
             } else {
-                self.recorded_turn(&mut watch, slot)
+                let side = watch.begin(slot);
+                // Whoever has made a plan meanwhile may have aborted it.
+                if header.run.get() == run::QUEUED && !told {
+                    // SAFETY: it is QUEUED.
+                    unsafe { self.poll(slot) };
+                    // SAFETY: it is the side of this slot.
+                    unsafe { watch.end(slot, side) }
+                } else {
+                    // SAFETY: the same.
+                    unsafe { self.recorded_turn(&mut watch, slot, side) }
+                }
             };
             if !goes_on {
                 break;
@@ -88,9 +92,18 @@ impl<P: Park> Executor<P> {
 
     /// Records a turn that is not the plain poll of a task, or of which other threads are told. False if the recording was
     /// ended in it.
+    ///
+    /// # Safety
+    ///
+    /// SIDES: it is what [`begin`](Watch::begin) has returned for this slot.
     #[cold]
     #[inline(never)]
-    fn recorded_turn(&self, watch: &mut Watch, slot: *const Header) -> bool {
+    unsafe fn recorded_turn(
+        &self,
+        watch: &mut Watch,
+        slot: *const Header,
+        side: NonNull<Side>,
+    ) -> bool {
         let home = self.home();
         // SAFETY: STABLE; HOME.
         if unsafe { &*slot }.state.load(Ordering::Relaxed) != state::LIVE {
@@ -98,11 +111,10 @@ impl<P: Park> Executor<P> {
             self.turn(slot);
             return true;
         }
-        let side = watch.begin(slot);
         let turn = Turn::begin(home, slot, || watch.from(side));
         self.turn(slot);
         drop(turn);
-        // SAFETY: it is the side of this slot.
+        // SAFETY: the caller's.
         unsafe { watch.end(slot, side) }
     }
 }
@@ -112,7 +124,10 @@ impl Watch {
         home.ended.take();
         // SAFETY: RECORDER: no user code runs while it lives.
         let recorder = unsafe { home.recorder() }?;
-        recorder.now = recorder.clock.stamp();
+        recorder.polls.resume();
+        if arrived != recorder.noted {
+            recorder.polls.begin_alone();
+        }
         let turns = home.background_turns.get();
         recorder.background_before.get_or_insert(turns);
         let gained = if std::mem::replace(&mut recorder.synced, true) {
@@ -142,7 +157,7 @@ impl Watch {
         work(unsafe { &mut *self.recorder })
     }
 
-    /// A task is about to have its turn. Returns what is known of it.
+    /// A task is about to have its turn, or has ended since it was made ready. Returns what is known of it.
     #[inline(always)]
     fn begin(&mut self, slot: *const Header) -> NonNull<Side> {
         // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
@@ -171,6 +186,8 @@ impl Watch {
         if let (None, Some(table)) = (known, table) {
             self.with(|recorder| recorder.remember(table, kind));
         }
+        // The plan was made by user code, which may have closed the executor.
+        let table = table.filter(|_| header.is_whole());
         let task = id_of(slot);
         // SAFETY: SIDES.
         let first = unsafe { side.as_ref() }.task != !task;
@@ -201,11 +218,14 @@ impl Watch {
         let noting = super::Noting::begin(self.home);
         crate::quietly(|| plan = make(&kind));
         drop(noting);
+        if !plan.fits(kind.size) {
+            plan = Plan::default();
+        }
         if future.is_boxed {
             plan = plan.in_a_box();
         }
         self.with(|recorder| {
-            recorder.now = recorder.clock.stamp();
+            recorder.polls.resume();
             recorder.add_kind(kind, plan)
         })
     }
@@ -295,7 +315,7 @@ impl Watch {
     #[inline(always)]
     unsafe fn settle(&mut self, side: NonNull<Side>, to: Stand) -> bool {
         // SAFETY: the caller's.
-        let full = self.with(|recorder| unsafe { recorder.add(self.home, side, to) });
+        let full = self.with(|recorder| unsafe { recorder.polls.add(self.home, side, to) });
         !full || self.close()
     }
 
@@ -303,7 +323,7 @@ impl Watch {
     #[inline(never)]
     fn close(&mut self) -> bool {
         let is_there = self.is_there();
-        if is_there && self.with(Recorder::time) && !std::thread::panicking() {
+        if is_there && self.with(|recorder| recorder.polls.time()) && !std::thread::panicking() {
             self.report();
         }
         is_there
@@ -313,7 +333,7 @@ impl Watch {
     #[inline(never)]
     fn report(&mut self) {
         super::report(self.home);
-        self.with(|recorder| recorder.now = recorder.clock.stamp());
+        self.with(|recorder| recorder.polls.resume());
     }
 }
 

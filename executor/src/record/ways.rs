@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //!
-//! - **BYTES**: the bytes that a state names are in the list of them, which only grows.
+//! - **BYTES**: where a state says that bytes are, and as many as it says, there are some in the list, which only grows.
 //! - **STAND**: a [`Stand`] that a recording keeps is the place of a state in its own list, which only grows; it was
 //!   got from there, or is zero.
 
@@ -175,7 +175,7 @@ impl Ways {
     ///
     /// # Safety
     ///
-    /// It is at the address, whole.
+    /// It is at the address, whole. What it was in before is one of these states (STAND), and of its type.
     #[inline(always)]
     pub(super) unsafe fn next(&mut self, from: Stand, future: *const u8) -> Stand {
         debug_assert!((from as usize) < self.ways.len(), "STAND");

@@ -62,7 +62,7 @@ pub struct Poll {
     pub shared_took: Duration,
     /// How long the task had been ready, from the end of what woke it.
     pub scheduled: Option<Duration>,
-    /// How long ago the poll before had ended.
+    /// How long ago the poll before had ended. If that is kept no more, and was timed with others, within what they took together.
     pub waited: Option<Duration>,
     /// Who made the task ready.
     pub woken_by: WokenBy,
@@ -123,7 +123,7 @@ pub struct TaskStand {
     pub stand: Stand,
     /// Whether it is being polled.
     pub running: bool,
-    /// How long ago its last poll ended.
+    /// How long ago its last poll ended. If it was timed with others, within what they took together.
     pub since: Option<Duration>,
     /// How often it was polled since the recording began.
     pub polls: u64,
