@@ -373,6 +373,27 @@ fn since_when_a_task_waits_is_not_before_its_last_poll() {
 }
 
 #[test]
+fn a_new_run_begins_with_a_poll_of_its_own_time() {
+    let executor = recorded(settings());
+    executor.block_on(yields(3000));
+    for _ in 0..10 {
+        drop(executor.spawn(yields(1)));
+    }
+    executor.block_on(yields(2));
+    let recording = executor.recording().expect("it is recorded");
+    let root = recording
+        .polls
+        .iter()
+        .rposition(|poll| poll.waited.is_none() && poll.task.is_none());
+    let tasks = root.expect("it was polled") - 10;
+    assert_eq!(
+        recording.polls[tasks].shared, 1,
+        "{:?}",
+        recording.polls[tasks]
+    );
+}
+
+#[test]
 fn polls_of_which_only_some_are_kept_share_what_all_took() {
     let executor = recorded(Settings::new(8, |_| Plan::default()));
     executor.block_on(async {

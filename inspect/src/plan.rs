@@ -373,6 +373,8 @@ impl<'a> Planner<'a> {
         let holds = match self.catalog.note(key) {
             Some(note) => match note.nature {
                 Nature::Coroutine(_) => true,
+                // Somebody else may write to it at any time.
+                _ if note.of.name.starts_with("core::cell::UnsafeCell<") => false,
                 Nature::Members | Nature::Enum => {
                     note.leads_to().into_iter().any(|key| self.holds(key))
                 }

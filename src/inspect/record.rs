@@ -29,7 +29,7 @@
 //!
 //! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 3 to 5 ns. A look at the clock takes
 //! 10 ns, so polls that take less than a microsecond share one: up to 64 of them, in two microseconds or so, by how long the
-//! last ones took; what comes after a pause begins alone. They are told as equal parts of the time between, and [`Poll::shared`] says of how many. If they took more
+//! last ones took; what I/O, a timer, another thread or a new run makes ready begins alone. They are told as equal parts of the time between, and [`Poll::shared`] says of how many. If they took more
 //! than 10 µs together, nobody knows which of them did: they are [told together](Recording::longest_together), and count for
 //! no place. [`start_exact`] and
 //! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own, which costs 10
@@ -234,8 +234,9 @@ fn packed(kind: &Kind) -> Option<executor::Plan> {
         next: step.next.iter().map(next).collect(),
         otherwise: next(&step.otherwise),
     });
-    // SAFETY: the tags are those of coroutines and enums that lie within each other, by the debug information of this program; a
-    // coroutine's is always there, an enum's as long as that is whole, and what a tag says to be there is.
+    // SAFETY: whoever asks is told of no other type than `kind`. The tags are those of coroutines and enums that lie within each other,
+    // by the debug information of this build: that of another one is refused. A coroutine's is always there, an enum's as long as
+    // that is whole, and what a tag says to be there is. What lies in a cell, where others might write, is not followed.
     unsafe { executor::Plan::new(kind.size, &steps.collect::<Vec<_>>()) }
 }
 

@@ -71,8 +71,9 @@ impl Plan {
     ///
     /// # Safety
     ///
-    /// Whenever a future that this is used for is whole, and the tags on the way to a step have the values that lead there, the
-    /// bytes of its own tag are initialised.
+    /// This, and its clones, are used for types of which that holds: whenever a future is whole, and the tags on the way to a step
+    /// have the values that lead there, the bytes of its own tag are initialised, and nobody writes to them but the future itself
+    /// when it is polled. A recording uses a plan for the type that its maker was asked for.
     #[must_use]
     pub unsafe fn new(size: usize, steps: &[Step]) -> Option<Self> {
         let mut packed = Vec::with_capacity(steps.len());

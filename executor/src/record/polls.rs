@@ -119,15 +119,14 @@ impl Polls {
         }
     }
 
-    /// What has passed until now was no poll.
-    pub(super) fn resume(&mut self) {
-        debug_assert!(self.shared == 0, "the polls before are timed");
+    /// What has passed until now was no poll. If something new has come, the next poll is timed alone, whatever those before have
+    /// taken.
+    pub(super) fn resume(&mut self, alone: bool) {
+        debug_assert!(self.shared == 0, "ROW: the polls before are timed");
+        if alone {
+            self.share = 1;
+        }
         self.now = self.clock.stamp();
-    }
-
-    /// The next poll shares no time, whatever those before have taken: it comes of something new.
-    pub(super) fn begin_alone(&mut self) {
-        self.share = 1;
     }
 
     /// A poll is over. True if it is the last of those that are to share the time, so that they are to be timed.

@@ -149,9 +149,8 @@ impl Snapshot {
         let scale = recorder.polls.clock.scale();
         let mut snapshot = Self::empty(recorder, scale);
         let mut polls = polls(recorder, CONTEXT, scale);
-        name_waits(&mut polls);
-        snapshot.polls = polls
-            .pop()
+        let last = polls.pop();
+        snapshot.polls = last
             .map(|last| Poll {
                 woken_in: None,
                 ..last

@@ -77,6 +77,7 @@ impl Home {
         // SAFETY: ROOM.
         unsafe { recorder.root_side().write(Side::default()) };
         recorder.synced = true;
+        recorder.polls.resume(true);
         recorder.mark(self.ring.pushed(), source::OUTSIDE);
     }
 

@@ -124,10 +124,7 @@ impl Watch {
         home.ended.take();
         // SAFETY: RECORDER: no user code runs while it lives.
         let recorder = unsafe { home.recorder() }?;
-        recorder.polls.resume();
-        if arrived != recorder.noted {
-            recorder.polls.begin_alone();
-        }
+        recorder.polls.resume(home.ring.pushed() != recorder.noted);
         let turns = home.background_turns.get();
         recorder.background_before.get_or_insert(turns);
         let gained = if std::mem::replace(&mut recorder.synced, true) {
@@ -225,7 +222,7 @@ impl Watch {
             plan = plan.in_a_box();
         }
         self.with(|recorder| {
-            recorder.polls.resume();
+            recorder.polls.resume(false);
             recorder.add_kind(kind, plan)
         })
     }
@@ -333,7 +330,7 @@ impl Watch {
     #[inline(never)]
     fn report(&mut self) {
         super::report(self.home);
-        self.with(|recorder| recorder.polls.resume());
+        self.with(|recorder| recorder.polls.resume(false));
     }
 }
 
