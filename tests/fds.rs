@@ -37,6 +37,7 @@ fn flags() -> Vec<(i32, i32)> {
 #[test]
 fn every_descriptor_is_closed_on_exec() {
     let _alone = alone();
+    let before = fds();
     let inherited: Vec<i32> = flags().iter().map(|(fd, _)| *fd).collect();
     let runtime = runtime();
     runtime.block_on(async {
@@ -71,6 +72,13 @@ fn every_descriptor_is_closed_on_exec() {
         drop((client, stashed, file, std_listener, b, std_stream, handle));
         drop((listener, server));
     });
+    drop(runtime);
+    // The thread that has looked up the name may hold what woke the runtime a moment longer.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while fds() != before && std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
+    assert_eq!(fds(), before);
 }
 
 #[test]

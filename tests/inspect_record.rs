@@ -167,9 +167,9 @@ fn who_woke_a_task_is_told() {
         let waker = camshaft::spawn(async move { woken.take().into_iter().for_each(Waker::wake) });
         let by_itself = camshaft::spawn(yield_now());
         let by_timer = camshaft::spawn(sleep(Duration::from_millis(1)));
-        let by_thread = camshaft::spawn(async {
-            spawn_blocking(|| ()).await.expect("it ends");
-        });
+        let (parked, wait) = std::sync::mpsc::channel();
+        let by_thread =
+            camshaft::spawn(async { spawn_blocking(move || wait.recv()).await.expect("it ends") });
         let more = [
             id(&by_task),
             id(&waker),
@@ -177,9 +177,12 @@ fn who_woke_a_task_is_told() {
             id(&by_timer),
             id(&by_thread),
         ];
-        for handle in [by_task, waker, by_itself, by_timer, by_thread] {
+        yield_now().await; // each of them was polled once, and none woken by a thread before
+        parked.send(()).expect("the closure waits");
+        for handle in [by_task, waker, by_itself, by_timer] {
             handle.await.expect("it ends");
         }
+        by_thread.await.expect("it ends").expect("it was sent");
         let outside = id(&outside);
         (outside, [&ids[..], &more[..]].concat())
     });
