@@ -3,6 +3,7 @@
 //! ```console
 //! $ CARGO_PROFILE_BENCH_DEBUG=full cargo bench --features inspect --bench recorder
 //! $ cargo bench --bench recorder                     # the same work in a runtime that has no recorder
+//! $ cargo bench --features inspect --bench recorder -- read yield/1     # the lines that have one of these in their name
 //! ```
 //!
 //! | line | what one poll is |
@@ -11,9 +12,11 @@
 //! | `nested/N` | the same, five `async fn`s deep |
 //! | `ping_pong` | two tasks wake each other |
 //! | `work` | a task computes for about half a microsecond and gives way |
+//! | `read/N` | one of N tasks has read a byte of `/dev/zero` by the ring and reads the next; N are ready at a time |
 //!
 //! `off` is a poll without a recorder; `on` and `exact` are what it takes **more** with one, whose ring has room for 4096
-//! polls; `exact` looks at the clock for each poll. Each number is the median of many rounds, and what is added is the
+//! polls; `exact` looks at the clock for each poll. `on` looks once for several of them, but what I/O has made ready begins with
+//! polls of its own: see `read`. Each number is the median of many rounds, and what is added is the
 //! median of the differences of rounds that ran right after each other. `clock` is one look at the processor's clock, which
 //! no exact record can go below. Without full debug information no states can be told, which is cheaper: this is said.
 
@@ -24,14 +27,17 @@ use turns::{Turn, alternate};
 use std::error::Error;
 use std::hint::black_box;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use camshaft::fs::File;
 use camshaft::runtime::{Builder, Runtime};
 use camshaft::task::yield_now;
+use camshaft::time::sleep;
 
 const ROUNDS: usize = 201;
-/// Polls in a round.
+/// Polls in a round, or how long it is.
 const POLLS: u32 = 40_000;
+const TIME: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
 enum Mode {
@@ -85,15 +91,33 @@ async fn nested(depth: u32) {
 async fn works() {
     let mut sum = 1u64;
     loop {
-        for _ in 0..1000 {
+        for _ in 0..500 {
             sum = black_box(sum.wrapping_mul(6_364_136_223_846_793_005).rotate_left(9));
         }
         yield_now().await;
     }
 }
 
+async fn reads(file: Rc<File>) {
+    let mut byte = Vec::with_capacity(1);
+    loop {
+        byte.clear();
+        let read;
+        (read, byte) = file.read_at(byte, 0).await;
+        read.expect("there is no end of it");
+    }
+}
+
+/// What the root future does while the tasks are measured.
+#[derive(Clone, Copy)]
+enum Root {
+    /// It gives way, as a task more.
+    Yields,
+    Sleeps,
+}
+
 /// Nanoseconds of a poll in one round.
-fn round(runtime: &Runtime, mode: Mode) -> f64 {
+fn round(runtime: &Runtime, root: Root, mode: Mode) -> f64 {
     runtime.block_on(async {
         mode.set();
         for _ in 0..130 {
@@ -101,9 +125,14 @@ fn round(runtime: &Runtime, mode: Mode) -> f64 {
         }
         let before = runtime.metrics().polls;
         let start = Instant::now();
-        while runtime.metrics().polls - before < u64::from(POLLS) {
-            for _ in 0..8 {
-                yield_now().await;
+        match root {
+            Root::Sleeps => sleep(TIME).await,
+            Root::Yields => {
+                while runtime.metrics().polls - before < u64::from(POLLS) {
+                    for _ in 0..8 {
+                        yield_now().await;
+                    }
+                }
             }
         }
         let elapsed = start.elapsed();
@@ -116,7 +145,14 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-fn measure(name: &str, runtime: &Runtime, rounds: usize) {
+fn measure(name: &str, runtime: &Runtime, root: Root, rounds: usize) {
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .peekable();
+    if words.peek().is_some() && !words.any(|word| name.contains(&word)) {
+        return;
+    }
     let others: &[(&str, Mode)] = &[
         #[cfg(feature = "inspect")]
         ("on", Mode::On),
@@ -126,10 +162,10 @@ fn measure(name: &str, runtime: &Runtime, rounds: usize) {
     let mut off = Vec::new();
     let mut more = vec![Vec::new(); others.len()];
     for _ in 0..rounds {
-        let before = round(runtime, Mode::Off);
+        let before = round(runtime, root, Mode::Off);
         off.push(before);
         for ((_, mode), more) in others.iter().zip(&mut more) {
-            more.push(round(runtime, *mode) - before);
+            more.push(round(runtime, root, *mode) - before);
         }
     }
     print!("{name:<14} off {:8.2} ns", median(&mut off));
@@ -151,23 +187,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         for _ in 0..tasks {
             drop(runtime.spawn(yields()));
         }
-        measure(&format!("yield/{tasks}"), &runtime, rounds);
+        measure(&format!("yield/{tasks}"), &runtime, Root::Yields, rounds);
     }
     for tasks in [1, 1000] {
         let runtime = Builder::new().build()?;
         for _ in 0..tasks {
             drop(runtime.spawn(nested(1)));
         }
-        measure(&format!("nested/{tasks}"), &runtime, rounds);
+        measure(&format!("nested/{tasks}"), &runtime, Root::Yields, rounds);
     }
     let runtime = Builder::new().build()?;
     let turn = Rc::new(Turn::default());
     drop(runtime.spawn(alternate(turn.clone(), 0, u64::MAX)));
     drop(runtime.spawn(alternate(turn, 1, u64::MAX)));
-    measure("ping_pong", &runtime, rounds);
+    measure("ping_pong", &runtime, Root::Yields, rounds);
     let runtime = Builder::new().build()?;
     drop(runtime.spawn(works()));
-    measure("work", &runtime, rounds);
+    measure("work", &runtime, Root::Sleeps, rounds);
+    for tasks in [1, 64] {
+        let runtime = Builder::new().build()?;
+        let zero = Rc::new(runtime.block_on(File::open("/dev/zero"))?);
+        for _ in 0..tasks {
+            drop(runtime.spawn(reads(zero.clone())));
+        }
+        measure(&format!("read/{tasks}"), &runtime, Root::Sleeps, rounds);
+    }
     #[cfg(target_arch = "x86_64")]
     println!("{:<14} {:12.2} ns", "clock", clock());
     Ok(())

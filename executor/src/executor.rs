@@ -281,31 +281,12 @@ impl<P: Park> Executor<P> {
         // SAFETY: STABLE; HOME.
         if unsafe { &*slot }.run.get() == run::QUEUED {
             // SAFETY: it is QUEUED.
-            unsafe { self.poll(slot) };
+            unsafe { self.home.poll(slot) };
         } else {
             self.home.running.set(slot);
             self.home.sweep(slot);
             self.home.running.set(ptr::null());
         }
-    }
-
-    /// Polls the task of a slot that was taken from the ring.
-    ///
-    /// # Safety
-    ///
-    /// It is QUEUED.
-    #[inline(always)]
-    pub(crate) unsafe fn poll(&self, slot: *const Header) {
-        let home = self.home;
-        home.ring.prefetch(2);
-        home.running.set(slot);
-        // SAFETY: STABLE; HOME.
-        let header = unsafe { &*slot };
-        header.run.set(run::IDLE);
-        let table = header.vtable.get().expect("a queued slot has a vtable");
-        // SAFETY: HOME; a slot that is QUEUED is LIVE.
-        unsafe { (table.poll)(home, slot) };
-        home.running.set(ptr::null());
     }
 
     /// Drops the futures of all tasks but the one that is running. One pass is enough: spawns are refused.
@@ -338,6 +319,27 @@ impl<P: Park> Executor<P> {
         if self.home.is_forked() {
             panic_forked(self.name());
         }
+    }
+}
+
+impl Home {
+    /// Polls the task of a slot that was taken from the ring.
+    ///
+    /// # Safety
+    ///
+    /// It is QUEUED.
+    #[inline(always)]
+    pub(crate) unsafe fn poll(self, slot: *const Header) {
+        self.ring.prefetch(2);
+        self.running.set(slot);
+        // SAFETY: STABLE; HOME.
+        let header = unsafe { &*slot };
+        debug_assert_eq!(header.run.get(), run::QUEUED, "ONE ENTRY");
+        header.run.set(run::IDLE);
+        let table = header.vtable.get().expect("a queued slot has a vtable");
+        // SAFETY: HOME; a slot that is QUEUED is LIVE.
+        unsafe { (table.poll)(self, slot) };
+        self.running.set(ptr::null());
     }
 }
 

@@ -51,7 +51,7 @@ pub struct Settings {
     /// How the states of a type are read. Asked once for each type, between two polls, when the first of its tasks has its
     /// turn. It can neither start nor end a recording.
     pub plan: fn(&Kind) -> Plan,
-    /// Times each poll on its own. Otherwise polls that take less than a microsecond share a look at the clock.
+    /// Times each poll on its own. Otherwise polls that take less than about two microseconds share a look at the clock.
     pub exact: bool,
     /// Reports polls that took this long, and times each poll on its own.
     pub long: Option<Duration>,

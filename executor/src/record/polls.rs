@@ -60,8 +60,9 @@ unsafe impl Zero for Time {}
 /// The most polls that share the time: a batch.
 const SHARED: u32 = crate::executor::BATCH;
 
-/// How many nanoseconds those should take together that share the time. So polls of up to half of this share it.
-const PACE: u64 = 2000;
+/// How many nanoseconds those should take together that share the time, within a quarter. So polls of up to about half of this share
+/// it. Polls whose time is told as nobody's took well over twice this together.
+const PACE: u64 = 4000;
 
 /// The most polls that are kept.
 pub(super) const MOST: usize = 1 << 28;
@@ -199,12 +200,12 @@ impl Polls {
             return;
         }
         // Of polls as long as these, so many take as long as they should together: `should / ticks`. It is worth a division only
-        // if the answer is another one than the last time.
+        // if that is more than a quarter off, and more than one poll.
         let should = self.pace.saturating_mul(shared.into());
         let take = |polls: u32| ticks.saturating_mul(polls.into());
-        if take(self.usual) > should {
+        if take(self.usual) > should.saturating_add(should / 4) {
             self.usual = low((should / ticks).max(1));
-        } else if self.usual < SHARED && take(self.usual + 1) <= should {
+        } else if self.usual < SHARED && take(self.usual + self.usual / 4 + 1) <= should {
             let most = u64::from(SHARED.min(2 * self.usual));
             self.usual = low(should
                 .checked_div(ticks)
@@ -264,4 +265,32 @@ impl Polls {
 )]
 fn span(ticks: u64) -> f32 {
     ticks as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Plan;
+    use super::*;
+
+    #[test]
+    fn so_many_share_the_time_as_take_the_pace_together() {
+        let mut polls = Polls::new(&Settings::new(1, |_| Plan::default()));
+        polls.pace = 4000;
+        let mut after = |groups: u32, ticks: u64| {
+            for _ in 0..groups {
+                let shared = polls.usual;
+                polls.adapt(ticks * u64::from(shared), shared);
+            }
+            polls.usual
+        };
+        assert_eq!([1, 1, 1, 9].map(|groups| after(groups, 500)), [2, 4, 8, 8]);
+        assert_eq!(
+            [400, 600].map(|ticks| after(1, ticks)),
+            [8, 8],
+            "not far off"
+        );
+        assert_eq!([1000, 100_000].map(|ticks| after(1, ticks)), [4, 1]);
+        assert_eq!([2001, 2000].map(|ticks| after(1, ticks)), [1, 2]);
+        assert_eq!([10, 0].map(|ticks| after(9, ticks)), [SHARED; 2]);
+    }
 }

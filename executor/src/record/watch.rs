@@ -6,12 +6,12 @@
 //! ```
 //!
 //! The end of one poll is the beginning of the next, so there is one stamp between two. A stamp costs more than all the
-//! rest, so polls that take less than a microsecond share it, unless each is to be timed on its own.
+//! rest, so polls that take less than about two microseconds share it, unless each is to be timed on its own.
 //!
 //! Who woke whom needs no trace in the wakers: what the ready ring gained during a poll was made ready by that task, what
 //! it gained while the executor slept by I/O or timers, what came with the inbox by other threads.
 //!
-//! Invariants: RECORDER, SIDES (see [`super::recorder`]), ROOM (see [`super::room`]), HOME (see [`crate::header`]).
+//! Invariants: RECORDER, SIDES (see [`super::recorder`]), ROOM (see [`super::room`]), HOME, ONE ENTRY (see [`crate::header`]).
 
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -50,7 +50,12 @@ impl<P: Park> Executor<P> {
     ) -> Option<F::Output> {
         let home = self.home();
         let mut watch = Watch::new(home, arrived)?;
-        let told = home.watched.get();
+        // What a slot is that is to be polled, and of which no other thread is told. If they are told, none is (ONE ENTRY).
+        let plain = if home.watched.get() {
+            run::IDLE
+        } else {
+            run::QUEUED
+        };
         let mut left = crate::executor::BATCH;
         while left > 0 {
             let Some(slot) = home.ring.pop() else { break };
@@ -73,9 +78,9 @@ impl<P: Park> Executor<P> {
             } else {
                 let side = watch.begin(slot);
                 // Whoever has made a plan meanwhile may have aborted it.
-                if header.run.get() == run::QUEUED && !told {
-                    // SAFETY: it is QUEUED.
-                    unsafe { self.poll(slot) };
+                if header.run.get() == plain {
+                    // SAFETY: ONE ENTRY: what was taken from the ring is QUEUED or MARKED, so `plain` is QUEUED.
+                    unsafe { home.poll(slot) };
                     // SAFETY: it is the side of this slot.
                     unsafe { watch.end(slot, side) }
                 } else {
