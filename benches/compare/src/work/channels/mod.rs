@@ -1,7 +1,7 @@
 //! Workload 9: communicating over channels, all on one thread, with threads and goroutines beside.
 //!
 //! The channel of tasks and fibers is [one and the same](crate::models::channel), and so are the workloads: see
-//! [`in_models!`](crate::models::in_models). Threads use the standard library's bounded channel, goroutines their own.
+//! `in_models!`. Threads use the standard library's bounded channel, goroutines their own.
 
 mod fan_in;
 mod ping_pong;
