@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use camshaft::runtime::{Builder, Runtime};
 use camshaft::task;
-use camshaft_inspect::attach::{Directory, Listed, Question, directories};
+use camshaft_inspect::attach::{Directory, Listed, Question, directories_of};
 use common::{fds, fork, in_child, is_child, panic_of};
 use scratch::Scratch;
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn attached() -> Runtime {
 
 /// The sockets of this process, and what keeps their paths alive.
 fn sockets() -> (Vec<Directory>, Vec<Listed>) {
-    let directories = directories(Some(std::process::id()));
+    let directories = directories_of(std::process::id());
     let all = directories.iter().flat_map(Directory::sockets);
     let ours = all
         .filter(|socket| socket.pid == std::process::id())

@@ -89,6 +89,10 @@ fn shown(door: &Door, look: &Value, is_one_of_many: bool) -> String {
             terminal::number(more)
         );
     }
+    let age = Duration::from_nanos(look["age_ns"].as_u64().unwrap_or(0));
+    if age >= Duration::from_millis(1) {
+        let _ = writeln!(text, "as it was {age:.0?} ago: others have asked just now");
+    }
     text
 }
 

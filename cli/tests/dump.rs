@@ -103,6 +103,31 @@ fn a_runtime_that_does_not_answer_is_said_to_be_blocked() {
 }
 
 #[test]
+fn the_list_has_what_looks_elsewhere_for_its_directory() {
+    let program = Program::start("program", "waits");
+    let mut command = camshaft();
+    let command = command.arg("dump").env_remove("XDG_RUNTIME_DIR");
+    let (list, errors, code) = said(&command.output().expect("the command can be run"));
+    assert_eq!((&*errors, code), ("", 0));
+    let line = list
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(&*program.pid()));
+    let words: Vec<_> = line.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(words.get(1), Some(&"1"), "{list}");
+}
+
+#[test]
+fn only_an_answer_that_was_made_before_has_an_age() {
+    let program = Program::start("program", "waits");
+    let old = |text: &str| text.contains("others have asked just now");
+    let (first, ..) = asked(&program, &[]);
+    assert!(first.contains("1,000 × tasks") && !old(&first), "{first}");
+    // The thread is left alone for a while after each look, which took long the first time.
+    let again = (0..100).map(|_| asked(&program, &[]).0);
+    assert!(again.into_iter().any(|text| old(&text)));
+}
+
+#[test]
 fn what_can_not_be_asked_is_an_error_that_says_what_to_do() {
     let program = Program::start("program", "refuses");
     let (text, errors, code) = asked(&program, &[]);

@@ -47,3 +47,28 @@ fn where_its_thread_is_can_be_told() {
     );
     assert!(errors.contains("sleeps"), "{errors}");
 }
+
+#[test]
+fn one_with_another_number_is_not_taken_for_the_process_that_has_it_here() {
+    let Some(program) = Program::start_renumbered("program", "waits") else {
+        eprintln!("skipped: this user may make no namespaces");
+        return;
+    };
+    let asked = |words: &[&str]| {
+        let mut command = program.camshaft(words);
+        said(&command.output().expect("the command can be run"))
+    };
+    let (list, ..) = asked(&["dump"]);
+    let pids: Vec<_> = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(pids.contains(&&*program.pid()), "{list}");
+    assert!(!pids.contains(&"1"), "{list}");
+    let (text, errors, code) = asked(&["dump", "--pid", &program.pid()]);
+    assert_eq!((&*errors, code), ("", 0));
+    assert!(text.contains("1,000 × tasks"), "{text}");
+    let (text, errors, code) = asked(&["dump", "--pid", "1"]);
+    assert_eq!((&*text, code), ("", 2));
+    assert!(errors.contains("does not let itself be asked"), "{errors}");
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -14,10 +15,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Door, acts, threads};
-
-/// How long to wait for an answer to who it is.
-const A_MOMENT: Duration = Duration::from_secs(1);
+use super::{Door, acts, not_askable, threads};
 
 /// No answer is longer.
 const LONGEST: usize = 1 << 30;
@@ -65,6 +63,8 @@ fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                 bail!("process {pid} has hung up: it may be ending")
             }
+            // It has the number of this process where it lives.
+            ErrorKind::AddrNotAvailable => return Err(not_askable(pid)),
             _ => return Err(error).with_context(|| format!("process {pid} could not be asked")),
         },
     };
@@ -84,6 +84,9 @@ fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
 
 fn exchange(door: &Door, question: Question, until: Instant) -> std::io::Result<Vec<u8>> {
     let socket = connected(door, until)?;
+    if listener(socket.as_fd())? != door.pid {
+        return Err(ErrorKind::AddrNotAvailable.into());
+    }
     let mut stream = UnixStream::from(socket);
     stream.write_all(question.line().as_bytes())?;
     let mut answer = Vec::new();
@@ -114,11 +117,26 @@ fn connected(door: &Door, until: Instant) -> std::io::Result<OwnedFd> {
     }
 }
 
-/// Whether it is this process that listens, and not another one with the same number elsewhere. Who lets nobody in may be.
-pub(super) fn listens(door: &Door) -> bool {
-    match connected(door, Instant::now() + A_MOMENT) {
-        Ok(socket) => listener(socket.as_fd()).is_ok_and(|pid| pid == door.pid),
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+/// Who listens at a socket.
+pub(super) enum Listener {
+    /// A process, by its number here.
+    Process(u32),
+    /// Somebody who lets nobody in at the moment.
+    Somebody,
+}
+
+/// Who listens at a socket, whose name has the number that the process has where it lives. None if nobody does who is seen from
+/// here. It waits for nothing.
+pub(super) fn behind(path: &Path) -> Option<Listener> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+    match connect(&socket, &SocketAddrUnix::new(path).ok()?) {
+        Ok(()) => {
+            let pid = listener(socket.as_fd()).ok().filter(|pid| *pid != 0);
+            pid.map(Listener::Process)
+        }
+        Err(Errno::AGAIN) => Some(Listener::Somebody),
+        Err(_) => None,
     }
 }
 

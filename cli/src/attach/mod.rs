@@ -3,13 +3,17 @@
 mod ask;
 mod threads;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use camshaft_inspect::attach::{Directory, Listed, directories, own_number, user};
+use anyhow::{Error, Result, anyhow, bail};
+use camshaft_inspect::attach::{
+    Directory, Listed, directories, directories_of, own_number, user, user_of,
+};
 
+use self::ask::Listener;
 pub(crate) use self::ask::{folded, whole};
 
 /// What a program says to be asked.
@@ -34,24 +38,40 @@ pub(crate) struct Askable {
 
 /// The runtimes of a process that can be asked.
 pub(crate) fn doors(pid: u32) -> Result<Vec<Door>> {
-    let Ok(process) = fs::metadata(proc(pid)) else {
+    let Some(owner) = user_of(pid) else {
         bail!("there is no process {pid}; `camshaft dump` lists those that can be asked");
     };
-    if process.uid() != user() && user() != 0 {
-        let owner = process.uid();
+    if owner != user() && user() != 0 {
         bail!("process {pid} belongs to user {owner}: only that user and root can ask it");
     }
     let own = own_number(pid);
-    let is_meant = |door: &Door| {
-        // Another may have that number here.
-        door.listed.pid == own && (own == pid || ask::listens(door))
+    let sockets = directories_of(pid).into_iter().flat_map(sockets);
+    let sockets: Vec<_> = sockets.filter(|(_, socket)| socket.pid == own).collect();
+    // Another process may have that number elsewhere. Of a single one that is found out when it is asked.
+    let is_sure = own == pid && sockets.len() == 1;
+    let is_meant = |socket: &Listed| match ask::behind(&socket.path) {
+        Some(Listener::Process(listens)) => listens == pid,
+        Some(Listener::Somebody) => true,
+        None => false,
     };
-    let doors: Vec<_> = all(Some(pid)).filter(is_meant).collect();
+    let doors = sockets
+        .into_iter()
+        .filter(|(_, socket)| is_sure || is_meant(socket))
+        .map(|(directory, listed)| Door {
+            pid,
+            listed,
+            _directory: directory,
+        });
+    let doors: Vec<_> = doors.collect();
     if doors.is_empty() {
-        let command = command(pid);
-        bail!("process {pid} ({command}) does not let itself be asked: it needs {HOW}");
+        return Err(not_askable(pid));
     }
     Ok(doors)
+}
+
+fn not_askable(pid: u32) -> Error {
+    let command = command(pid);
+    anyhow!("process {pid} ({command}) does not let itself be asked: it needs {HOW}")
 }
 
 /// Whether there is such a process.
@@ -59,36 +79,42 @@ pub(crate) fn is_there(pid: u32) -> bool {
     proc(pid).exists()
 }
 
-/// The processes of this user that can be asked.
+/// The processes that can be asked: of this user, or of all of them for root.
 pub(crate) fn askable() -> Result<Vec<Askable>> {
     let mut found: Vec<Askable> = Vec::new();
-    for door in all(None) {
-        let pid = door.pid;
+    for (_directory, socket) in directories().flat_map(sockets) {
+        let pid = match ask::behind(&socket.path) {
+            Some(Listener::Process(pid)) => pid,
+            // As its name says, if there is no doubt.
+            Some(Listener::Somebody) if own_number(socket.pid) == socket.pid => socket.pid,
+            _ => continue,
+        };
+        // What a process has left to a child is not its own any more, and the number may be another's.
+        let owner = fs::metadata(&socket.path).map(|found| found.uid()).ok();
+        if owner.is_none() || owner != user_of(pid) {
+            continue;
+        }
         match found.iter_mut().find(|one| one.pid == pid) {
             Some(one) => one.runtimes += 1,
-            None if proc(pid).exists() => found.push(Askable {
+            None => found.push(Askable {
                 pid,
                 runtimes: 1,
                 command: command(pid),
             }),
-            None => {}
         }
     }
     if found.is_empty() {
-        bail!("no process of this user can be asked: it needs {HOW}");
+        let whose = if user() == 0 { "" } else { " of this user" };
+        bail!("no process{whose} can be asked: it needs {HOW}");
     }
+    found.sort_unstable_by_key(|one| one.pid);
     Ok(found)
 }
 
-fn all(pid: Option<u32>) -> impl Iterator<Item = Door> {
-    directories(pid).into_iter().flat_map(move |directory| {
-        let sockets = directory.sockets().into_iter();
-        sockets.map(move |listed| Door {
-            pid: pid.unwrap_or(listed.pid),
-            listed,
-            _directory: directory.clone(),
-        })
-    })
+/// The sockets of a directory, each with what its path leads through.
+fn sockets(directory: Directory) -> impl Iterator<Item = (Directory, Listed)> {
+    let sockets = directory.sockets().into_iter();
+    sockets.map(move |listed| (directory.clone(), listed))
 }
 
 fn proc(pid: u32) -> PathBuf {
@@ -97,7 +123,13 @@ fn proc(pid: u32) -> PathBuf {
 
 /// The words that a process was started with.
 fn command(pid: u32) -> String {
-    let words = fs::read(proc(pid).join("cmdline")).unwrap_or_default();
+    /// A process may say that it was started with as many as it likes.
+    const MOST: u64 = 4096;
+    let mut words = Vec::new();
+    if let Ok(file) = File::open(proc(pid).join("cmdline")) {
+        // What was read before an error is shown.
+        let _ = file.take(MOST).read_to_end(&mut words);
+    }
     let words: Vec<_> = words
         .split(|byte| *byte == 0)
         .map(String::from_utf8_lossy)

@@ -34,24 +34,27 @@ impl Program {
     /// The same where it has numbers of its own for processes, and sees another directory as that of its session; none where
     /// that is not allowed.
     pub(crate) fn start_apart(test: &str, does: &str) -> Option<Self> {
-        let apart = || {
-            let mut unshare = Command::new("unshare");
-            unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]);
-            unshare
-        };
-        let allowed = apart().arg("mount -t tmpfs none /mnt").output();
-        if !allowed.is_ok_and(|output| output.status.success()) {
-            return None;
-        }
-        let mut unshare = apart();
+        let mut unshare = apart(&["--mount"], "mount -t tmpfs none /mnt")?;
+        unshare.args(["sh", "-c"]);
         unshare.arg("mount -t tmpfs -o mode=700 none \"$XDG_RUNTIME_DIR\" && exec \"$0\" \"$@\"");
         unshare.arg(std::env::current_exe().expect("this is a program"));
-        let mut program = Self::run(unshare, test, does);
-        let outer = program.pid;
+        Some(Self::run(unshare, test, does).inner())
+    }
+
+    /// The same where it only has numbers of its own for processes.
+    pub(crate) fn start_renumbered(test: &str, does: &str) -> Option<Self> {
+        let mut unshare = apart(&[], "true")?;
+        unshare.arg(std::env::current_exe().expect("this is a program"));
+        Some(Self::run(unshare, test, does).inner())
+    }
+
+    /// The program is the only child of what was started.
+    fn inner(mut self) -> Self {
+        let outer = self.pid;
         let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children"));
         let children = children.expect("it runs");
-        program.pid = children.trim().parse().expect("it has one child");
-        Some(program)
+        self.pid = children.trim().parse().expect("it has one child");
+        self
     }
 
     fn run(mut command: Command, test: &str, does: &str) -> Self {
@@ -103,6 +106,19 @@ impl Drop for Program {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.session);
     }
+}
+
+/// What runs a program with other numbers for processes, and whatever else it is asked for; none if it may not do such a thing there.
+fn apart(what: &[&str], such: &str) -> Option<Command> {
+    let unshare = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "--kill-child"]).args(what);
+        unshare
+    };
+    let tried = unshare().args(["sh", "-c", such]).output();
+    tried
+        .is_ok_and(|tried| tried.status.success())
+        .then(unshare)
 }
 
 async fn patient(hours: u64) {

@@ -4,6 +4,7 @@
 //! something else a moment later, but the directory that was opened and looked at: all its files go by `/proc/self/fd`.
 //! That also makes room in addresses, which have 107 bytes.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -88,7 +89,7 @@ impl Directory {
         let found = opened.metadata()?;
         if found.uid() != user {
             let why = format!(
-                "it belongs to user {}, and not to {user}; remove it",
+                "it belongs to user {}, and not to {user}; have it removed, or set XDG_RUNTIME_DIR to a directory of your own",
                 found.uid()
             );
             return Err(refused(path, ErrorKind::PermissionDenied, &why));
@@ -103,13 +104,10 @@ impl Directory {
         })
     }
 
-    /// Whether it is the same, by whatever name it was found.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        let identity = |one: &Self| {
-            let data = one.opened.metadata().ok()?;
-            Some((data.dev(), data.ino()))
-        };
-        identity(self).is_some_and(|this| identity(other) == Some(this))
+    /// Whether it was not known by another name: most processes see the same files, and variables name the same place.
+    pub(super) fn is_new(&self, known: &mut HashSet<(u64, u64)>) -> bool {
+        let data = self.opened.metadata();
+        data.is_ok_and(|data| known.insert((data.dev(), data.ino())))
     }
 
     /// Where it was found.
@@ -171,14 +169,21 @@ impl Directory {
         sockets
     }
 
-    /// Removes the sockets of processes that are gone. A process that is not seen from here may still listen.
+    /// Removes the sockets of processes that are gone. Whether one has this number says nothing: it may be another one, and one
+    /// that is not seen from here may still listen.
     fn sweep(&self) {
+        // Of two at once, one could remove what has just come in the place of what the other had removed.
+        if self.opened.try_lock().is_err() {
+            return;
+        }
         for socket in self.sockets() {
-            if !Path::new(&format!("/proc/{}", socket.pid)).exists() && is_stale(&socket.path) {
-                // Somebody else may have been quicker.
+            if is_stale(&socket.path) {
+                // It may have been removed by hand.
                 let _ = fs::remove_file(&socket.path);
             }
         }
+        // If it can't be unlocked, nobody sweeps before this is closed.
+        let _ = self.opened.unlock();
     }
 
     fn place(&self, name: &str) -> PathBuf {
@@ -366,14 +371,16 @@ mod tests {
         drop(UnixListener::bind(&dead).expect("it is new"));
         let elsewhere = path.join("4294967294-1-0");
         let _lives = UnixListener::bind(&elsewhere).expect("it is new");
-        let living = path.join(format!("{}-1-0", process::id()));
-        drop(UnixListener::bind(&living).expect("it is new"));
+        let same_number = path.join(format!("{}-1-0", process::id()));
+        drop(UnixListener::bind(&same_number).expect("it is new"));
+        let here = path.join(format!("{}-2-0", process::id()));
+        let _listens = UnixListener::bind(&here).expect("it is new");
         let foreign = path.join("4294967293-1-0.txt");
         fs::write(&foreign, "").expect("it is new");
         drop(directory);
         Directory::make(&path, user()).expect("it is there");
-        assert!(!dead.exists());
-        assert!(elsewhere.exists() && living.exists() && foreign.exists());
+        assert!(!dead.exists() && !same_number.exists());
+        assert!(elsewhere.exists() && here.exists() && foreign.exists());
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! # Where
 //!
 //! A runtime that is asked to listens on a Unix stream socket named `PID-THREAD-NUMBER`, in a [`Directory`] that
-//! belongs to its user and is closed to all others: `$XDG_RUNTIME_DIR/camshaft`, or `/tmp/camshaft-UID` where there is
-//! no such variable. Several runtimes of a process differ by their numbers. The socket is removed when the runtime
-//! ends; one that was left behind by a process that was killed is removed by whoever opens the directory next.
+//! belongs to its user and is closed to all others: `$XDG_RUNTIME_DIR/camshaft`, or `/tmp/camshaft-UID` where that variable
+//! names no directory of this user by an absolute path. Several runtimes of a process differ by their numbers. The socket is
+//! removed when the runtime ends; one that was left behind by a process that was killed is removed when a runtime next makes one
+//! there. A process is known by its own number, which in a container is another than outside, where that may be someone else's: it is
+//! the kernel that says [who listens](listener).
 //!
 //! # What is said
 //!
@@ -13,30 +15,11 @@
 //!
 //! | line | answer |
 //! |---|---|
-//! | `camshaft/1 look` | everything, as below |
+//! | `camshaft/1 look` | everything |
 //! | `camshaft/1 folded` | the same without `dump`, so that its length depends little on the number of tasks |
 //! | anything else | `{"protocol":1,"error":"…"}` |
 //!
-//! | key | value |
-//! |---|---|
-//! | `protocol` | 1. Keys may be added under the same number |
-//! | `pid`, `thread` | the process and the thread of the runtime |
-//! | `name` | the name of the runtime, or null |
-//! | `backend` | what does its I/O |
-//! | `uptime_ns` | how long ago it was built |
-//! | `age_ns` | how old the answer is: when many ask, some get the same |
-//! | `metrics` | its counters; times end in `_ns` |
-//! | `missing` | what the program's files do not tell, as texts |
-//! | `groups` | tasks that are alike, and what they have in common |
-//! | `groups_left_out` | how many more groups there are |
-//! | `dwell` | null if nothing is recorded; else the states of each type, and how long tasks stay there |
-//! | `sizes` | for each type of task `type`, `size` in bytes, and how many `tasks` there are |
-//! | `dump` | all tasks, as [`Dump::to_json`](crate::Dump::to_json) |
-//!
-//! A group has `heading` and `tree` (texts, as in [`Dump`](crate::Dump)), `count`, `activity`, `name`, and the first of its tasks in
-//! `tasks`, each with `id`, `since_ns`, `wakes`, `polls` (null where that is not known). An element of `dwell` has `type`, `state`,
-//! `line`, `count`, `total_ns`, `p50_ns`, `p99_ns`, `max_ns`, `waiting` and more of that kind. What is in a dump, down to its leaves,
-//! is described in `docs/json.md` of the repository, with the JSON of the commands.
+//! What is in the answer is described in `docs/json.md` of the repository, with the JSON of the commands.
 //!
 //! A runtime answers when its server has a turn: not while a task computes or blocks the thread, and not outside of
 //! `block_on`.
@@ -46,6 +29,7 @@ mod directory;
 
 pub use self::directory::{Bound, Directory, Listed, listener, thread, user};
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -99,34 +83,80 @@ pub fn own_directory() -> io::Result<Directory> {
     Directory::make(&beside(Path::new("/"), theirs.as_deref(), user), user)
 }
 
-/// The directories in which the sockets of a process may be, or of this user's processes if none is told: those that
-/// exist, are the user's and closed to others. A process that sees other files than this one is looked for among those.
+/// The directories in which the sockets of a process may be: those that exist, are of its user and closed to others. If it sees
+/// other files than this process, it is looked for among those.
 #[must_use]
-pub fn directories(process: Option<u32>) -> Vec<Directory> {
-    let user = match process {
-        None => user(),
-        Some(process) => match fs::metadata(format!("/proc/{process}")) {
-            Ok(metadata) => metadata.uid(),
-            Err(_) => return Vec::new(),
-        },
+pub fn directories_of(process: u32) -> Vec<Directory> {
+    let Some(user) = user_of(process) else {
+        return Vec::new();
     };
+    let mut known = HashSet::new();
+    let found = everywhere(process, user).into_iter();
+    found.filter(|one| one.is_new(&mut known)).collect()
+}
+
+/// The directories in which sockets may be of the processes of this user, one after the other: those that exist and are closed to
+/// others. For root, also those of all other users where they are usual; where their own variables lead is not followed.
+///
+/// Each holds a descriptor as long as it lives.
+pub fn directories() -> impl Iterator<Item = Directory> {
+    let user = user();
+    let mut known = HashSet::new();
+    let mut users = HashSet::new();
+    let own = std::process::id();
+    let processes = std::iter::once(own).chain(processes().filter(move |process| *process != own));
+    let found = processes.flat_map(move |process| match user_of(process) {
+        Some(owner) if owner == user => everywhere(process, owner),
+        Some(owner) if user == 0 && users.insert(owner) => {
+            let sessions = [Some(usual(owner)), None].into_iter();
+            let paths = sessions.map(|session| beside(Path::new("/"), session.as_deref(), owner));
+            opened(paths, owner)
+        }
+        _ => Vec::new(),
+    });
+    found.filter(move |one| one.is_new(&mut known))
+}
+
+/// The directories in which a process may have its sockets, by all their names.
+fn everywhere(process: u32, user: u32) -> Vec<Directory> {
     let here = Path::new("/");
+    let there = PathBuf::from(format!("/proc/{process}/root"));
     let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let theirs = process.and_then(runtime_dir_of);
-    let usual = PathBuf::from(format!("/run/user/{user}"));
+    let (theirs, usual) = (runtime_dir_of(process), usual(user));
     let mut paths = vec![beside(here, own.as_deref(), user)];
-    let there = process.map(|process| PathBuf::from(format!("/proc/{process}/root")));
-    for root in [Some(here), there.as_deref()].into_iter().flatten() {
+    for root in [here, &there] {
         let sessions = [theirs.as_deref(), Some(&usual), None];
         paths.extend(sessions.map(|session| beside(root, session, user)));
     }
-    let mut found: Vec<Directory> = Vec::new();
-    for path in paths {
-        let opened = Directory::open(&path, user).ok();
-        // Most processes see the same files, and variables name the same place.
-        found.extend(opened.filter(|one| !found.iter().any(|other| other.is(one))));
+    opened(paths.into_iter(), user)
+}
+
+fn opened(paths: impl Iterator<Item = PathBuf>, user: u32) -> Vec<Directory> {
+    paths
+        .filter_map(|path| Directory::open(&path, user).ok())
+        .collect()
+}
+
+/// The directory of a user's session, where nothing else is said.
+fn usual(user: u32) -> PathBuf {
+    PathBuf::from(format!("/run/user/{user}"))
+}
+
+/// The numbers of the processes that are seen from here.
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The effective user of a process, if there is such a process.
+#[must_use]
+pub fn user_of(process: u32) -> Option<u32> {
+    // The file system says root of one that may not be dumped, such as a server that has given up being root.
+    let line = status(&format!("/proc/{process}"), "Uid:");
+    match line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()) {
+        Some(user) => Some(user),
+        None => Some(fs::metadata(format!("/proc/{process}")).ok()?.uid()),
     }
-    found
 }
 
 /// What a process is called in the names of its sockets: its number where it lives, in a container another than here.
@@ -147,11 +177,15 @@ pub fn thread_of(process: u32, own: u32) -> Option<u32> {
 
 /// The innermost of the numbers that a process or thread has.
 fn last_number(of: &str) -> Option<u32> {
-    let status = fs::read_to_string(format!("{of}/status")).ok()?;
-    let numbers = status
-        .lines()
-        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    let numbers = status(of, "NSpid:")?;
     numbers.split_whitespace().last()?.parse().ok()
+}
+
+/// What is said behind a word of the status of a process or thread.
+fn status(of: &str, word: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("{of}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(word))?;
+    Some(line.to_owned())
 }
 
 /// The directory of the sockets, given that of the user's session as it is called below a root.
@@ -168,8 +202,13 @@ fn beside(root: &Path, session: Option<&Path>, user: u32) -> PathBuf {
 
 /// `$XDG_RUNTIME_DIR` of another process, as it was started.
 fn runtime_dir_of(process: u32) -> Option<PathBuf> {
+    /// A process may say that its environment is as large as it likes.
+    const MOST: u64 = 1 << 20;
+    use std::io::Read as _;
     use std::os::unix::ffi::OsStringExt as _;
-    let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
+    let file = fs::File::open(format!("/proc/{process}/environ")).ok()?;
+    let mut environment = Vec::new();
+    file.take(MOST).read_to_end(&mut environment).ok()?;
     let mut variables = environment.split(|byte| *byte == 0);
     let value = variables.find_map(|variable| variable.strip_prefix(b"XDG_RUNTIME_DIR="))?;
     Some(PathBuf::from(std::ffi::OsString::from_vec(value.to_vec())))
@@ -226,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_directory_is_found_once() {
-        let mut found: Vec<_> = directories(Some(std::process::id()))
+        let mut found: Vec<_> = directories_of(std::process::id())
             .into_iter()
             .map(|one| fs::canonicalize(one.path()).expect("it is there"))
             .collect();

@@ -70,19 +70,20 @@ impl Desk {
 
     /// Answers a question. Blocks the thread while it looks.
     pub(super) fn answer(&self, question: Question) -> Answer {
+        let asked = Instant::now();
         let made = self.shelf.get(question, || self.look(question));
+        let age = asked.saturating_duration_since(made.at);
         let end = match (question, made.dump) {
             (Question::Look, Some(dump)) => dump,
             _ => "}".into(),
         };
         Answer {
-            first: format!("{{\"age_ns\":{},", made.at.elapsed().as_nanos()),
+            first: format!("{{\"age_ns\":{},", age.as_nanos()),
             shared: [made.folded, end],
         }
     }
 
     fn look(&self, question: Question) -> Made {
-        let at = Instant::now();
         let tasks = camshaft_executor::look::stats().unwrap_or_default();
         let gauges = (self.gauges.backend().to_string(), self.gauges.read(tasks));
         let dwell = self.dwell();
@@ -92,7 +93,7 @@ impl Desk {
         Made {
             folded: folded[1..folded.len() - 1].into(),
             dump: (question == Question::Look).then(|| dump().into()),
-            at,
+            at: Instant::now(),
         }
     }
 
@@ -101,7 +102,7 @@ impl Desk {
         let now = Instant::now();
         let known = self.dwell.take().filter(|dwell| now < dwell.until);
         let dwell = known.unwrap_or_else(|| {
-            let text = record::recording().map(|recording| Json::of(&recording.dwell()));
+            let text = record::places().map(|recording| Json::of(&recording.dwell()));
             Dwell {
                 text: text.unwrap_or_default().into(),
                 until: now + now.elapsed().saturating_mul(1 + REST),
