@@ -213,6 +213,11 @@ fn the_root_future_is_recorded_too_and_each_run_has_its_own() {
     runtime.block_on(yield_now());
     runtime.block_on(async { sleep(Duration::from_secs(1)).await }); // @second run
     let recording = runtime.recording().expect("it is recorded");
+    assert_eq!(
+        recording.missing.is_empty(),
+        is_described(),
+        "it says why places are not known"
+    );
     let roots: Vec<_> = recording
         .polls()
         .iter()
@@ -232,7 +237,7 @@ fn the_root_future_is_recorded_too_and_each_run_has_its_own() {
     assert_eq!(roots[3].to, Stand::Completed);
     assert!(recording.tasks.is_empty(), "{:?}", recording.tasks);
     if is_described() {
-        assert_eq!(text(&roots[0].from), "at a place that is not known"); // written by hand
+        assert_eq!(text(&roots[0].from), "a place that is not known"); // written by hand
         assert!(
             text(&roots[2].to).ends_with("{async block}@second run -> Sleep"),
             "{}",

@@ -67,7 +67,7 @@ fn a_state_that_was_not_to_be_had_is_told_the_next_time() {
             let former = limit_fds(0);
             let without = states();
             limit_fds(former);
-            assert_eq!(without, "at a place that is not known");
+            assert_eq!(without, "a place that is not known");
             runtime.block_on(async { record::start(100) });
             let with = states();
             if is_described() {

@@ -88,3 +88,21 @@ fn each_key_of_the_library_is_described() {
     }
     assert!(count > 80, "{count}");
 }
+
+#[test]
+fn each_key_of_a_runtime_is_described() {
+    let described = described();
+    let look = root().join("src/inspect/serve/look.rs");
+    let source = fs::read_to_string(look).expect("it can be read");
+    let mut keys = written(&source);
+    let counters = source
+        .split("(\"")
+        .filter_map(|rest| rest.split_once("\", "));
+    let counters =
+        counters.filter(|(_, value)| value.trim_start_matches("nanos(").starts_with("metrics."));
+    keys.extend(counters.map(|(key, _)| key.to_owned()));
+    keys.extend(["age_ns", "dump"].map(str::to_owned)); // what is added when it is sent
+    let missing: Vec<_> = keys.difference(&described).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(keys.len() > 30, "{keys:?}");
+}

@@ -27,10 +27,11 @@
 //! While it is off, tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it
 //! is on, each poll that is kept takes 60 bytes at most from when it is there, and each place for a task 32.
 //!
-//! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 3 to 5 ns if it is short, 5 to 8 if it
-//! takes half a microsecond. A look at the clock takes 10 ns, so polls that take less than a microsecond share one: up to 64 of
-//! them, in two microseconds or so, by how long the last ones took. What I/O, a timer, another thread or a new run makes ready
-//! begins alone. Those that share are told as equal parts of the time between, and [`Poll::shared`] says of how many. If they
+//! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 3 to 5 ns. A look at the clock takes 10 ns, so
+//! polls that take less than two microseconds or so share one: up to 64 of them, in about four microseconds, by how long the last
+//! ones took. What I/O, a timer, another thread or a new run makes ready begins alone, after a look of its own: some 35 ns for a
+//! poll that comes by itself, 7 to 11 where 64 come at a time. Those that share are told as equal parts of the time between, and
+//! [`Poll::shared`] says of how many. If they
 //! took more than 10 µs together, nobody knows which of them did: they are
 //! [told together](Recording::longest_together), and count for no place. [`start_exact`] and
 //! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own, which costs 10 to 13.
@@ -59,7 +60,7 @@ use std::time::{Duration, Instant};
 use camshaft_executor::look::{self, Kind};
 use camshaft_executor::record as executor;
 pub use camshaft_inspect::{Dwell, PlanState, Poll, Recording, Stand, TaskStand, WokenBy};
-use camshaft_inspect::{Plan, PlanNext};
+use camshaft_inspect::{Missing, Plan, PlanNext};
 
 /// Begins to record the last `polls` polls of the runtime on this thread, and drops what was recorded before. Outside of a
 /// runtime it does nothing.
@@ -102,7 +103,7 @@ fn begin(mut settings: executor::Settings) {
 /// It may be called in a task, whose present poll has not ended and is not among those that are told.
 #[must_use]
 pub fn recording() -> Option<Recording> {
-    executor::snapshot().map(|snapshot| of(snapshot, None))
+    executor::snapshot().map(|snapshot| explained(snapshot, None))
 }
 
 /// What the executor needs to know to record so many polls.
@@ -118,12 +119,18 @@ pub(crate) fn settings_for(polls: Option<usize>, long: Option<Duration>) -> exec
     let mut settings = settings(polls.unwrap_or(FEW));
     settings.long = long;
     let limit = Limit::default();
+    let said = Cell::new(false);
     settings.report = Rc::new(move |snapshot| {
         let is_ours = |poll: &executor::Poll| is_ours(snapshot, poll.kind);
         if snapshot.polls.iter().any(is_ours) && limit.allows(Instant::now()) {
             let recording = of(snapshot.clone(), None);
             for poll in &recording.polls {
                 print(poll, limit.left_out.take());
+            }
+            if has_unknown(&recording) && !said.replace(true) {
+                for missing in missing() {
+                    super::say(&format!("camshaft: {missing}\n"));
+                }
             }
         }
     });
@@ -249,8 +256,40 @@ fn is_ours(snapshot: &executor::Snapshot, kind: Option<usize>) -> bool {
     kind.is_none_or(|kind| !kind.is_background)
 }
 
+/// What the program's files do not tell.
+fn missing() -> Vec<Missing> {
+    let ask = || camshaft_inspect::with_program(|catalog| catalog.missing().to_vec());
+    match super::try_to(ask) {
+        Some(Ok(missing)) => missing,
+        Some(Err(missing)) => vec![missing],
+        None => Vec::new(),
+    }
+}
+
+/// Gives the numbers of a snapshot their meaning, and says why there is none, if some have none.
+pub(crate) fn explained(snapshot: executor::Snapshot, name: Option<&str>) -> Recording {
+    let mut recording = of(snapshot, name);
+    if has_unknown(&recording) {
+        recording.missing = missing();
+    }
+    recording
+}
+
+/// Whether some place is not known.
+fn has_unknown(recording: &Recording) -> bool {
+    let polls = recording.polls.iter();
+    let stands = polls.flat_map(|poll| [&poll.from, &poll.to]);
+    let mut stands = stands.chain(recording.tasks.iter().map(|task| &task.stand));
+    stands.any(|stand| *stand == Stand::Unknown)
+}
+
+/// The same as [`recording`], without what the program's files do not tell.
+pub(super) fn places() -> Option<Recording> {
+    executor::snapshot().map(|snapshot| of(snapshot, None))
+}
+
 /// Gives the numbers of a snapshot their meaning.
-pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording {
+fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording {
     let plans: Vec<_> = snapshot.kinds.iter().map(plan_of).collect();
     let unknown: Arc<str> = UNKNOWN.into();
     let label = |kind: Option<usize>| match kind.and_then(|kind| plans.get(kind)) {
@@ -311,6 +350,7 @@ pub(crate) fn of(snapshot: executor::Snapshot, name: Option<&str>) -> Recording 
         recorded: snapshot.recorded.saturating_sub(snapshot.background),
         polls: polls.collect(),
         tasks: tasks.collect(),
+        missing: Vec::new(),
     }
 }
 

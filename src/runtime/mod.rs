@@ -124,7 +124,10 @@ impl Runtime {
     #[must_use]
     pub fn recording(&self) -> Option<crate::inspect::record::Recording> {
         let snapshot = self.executor.recording()?;
-        Some(crate::inspect::record::of(snapshot, self.executor.name()))
+        Some(crate::inspect::record::explained(
+            snapshot,
+            self.executor.name(),
+        ))
     }
 
     /// Spawns the task that prints a dump at each signal of a kind.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::dwell::Dwell;
+use crate::Missing;
 use crate::plan::PlanState;
 
 /// What was recorded of a runtime up to some moment. Times are counted from the beginning of the recording.
@@ -40,6 +41,8 @@ pub struct Recording {
     pub polls: Vec<Poll>,
     /// The tasks that are alive and were polled since the recording began; the root future first, then by number.
     pub tasks: Vec<TaskStand>,
+    /// What the program's files do not tell, if some places are not known.
+    pub missing: Vec<Missing>,
 }
 
 /// One poll of a task.
@@ -261,7 +264,7 @@ impl fmt::Display for Stand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::At(state) => &state.path,
-            Self::Unknown => "at a place that is not known",
+            Self::Unknown => "a place that is not known",
             Self::Completed => "completed",
             Self::Panicked => "panicked",
             Self::Dropped => "dropped",

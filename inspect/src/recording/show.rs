@@ -18,6 +18,9 @@ const BAR: u32 = 20;
 
 impl fmt::Display for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for missing in &self.missing {
+            writeln!(f, "{missing}")?;
+        }
         let kept = self.polls.len() as u64;
         let since = self.polls.first().map_or(self.taken, |poll| poll.start);
         write!(
@@ -166,6 +169,8 @@ impl ToJson for Recording {
             json.field("began_ns", &nanos(self.began));
             json.field("taken_ns", &nanos(self.taken));
             json.field("recorded", &self.recorded);
+            let missing: Vec<String> = self.missing.iter().map(ToString::to_string).collect();
+            json.field("missing", &missing);
             json.field("polls", &self.polls);
             json.field("tasks", &self.tasks);
             json.field("dwell", &self.dwell());

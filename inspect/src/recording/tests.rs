@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Dwell, Poll, Recording, Stand, TaskStand, WokenBy};
+use crate::Missing;
 use crate::plan::PlanState;
 
 /// Numbers that are the same on every run.
@@ -147,6 +148,15 @@ fn nothing_recorded_is_shown_as_nothing() {
     let recording = Recording::default();
     assert!(recording.dwell().is_empty());
     assert_eq!(recording.to_string(), "0 polls in the last 0.0ns\n");
+    let recording = Recording {
+        missing: vec![Missing::Types],
+        ..recording
+    };
+    let text = recording.to_string();
+    assert!(
+        text.starts_with("the program has line tables but no types"),
+        "{text}"
+    );
     assert_eq!(recording.dwell_to_json(), "[]");
 }
 
