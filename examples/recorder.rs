@@ -6,8 +6,7 @@
 //! ```
 //!
 //! It prints a table of the places where tasks dwell, and the longest polls, of which one is longer than it should be: a
-//! line on standard error says so at once. It writes `trace.json` to the directory of temporary files, which
-//! <https://ui.perfetto.dev> opens.
+//! line on standard error says so at once. It writes `trace.json` here, which <https://ui.perfetto.dev> opens.
 
 use std::io;
 use std::net::SocketAddr;
@@ -76,8 +75,7 @@ fn main() -> Result<()> {
     runtime.block_on(run(requests))?;
     let recording = runtime.recording().context("it was asked for")?;
     println!("{recording}");
-    let path = std::env::temp_dir().join("trace.json");
-    std::fs::write(&path, recording.to_chrome_trace())?;
-    println!("{} is for https://ui.perfetto.dev", path.display());
+    std::fs::write("trace.json", recording.to_chrome_trace()).context("trace.json")?;
+    println!("trace.json is for https://ui.perfetto.dev");
     Ok(())
 }

@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let program = words.next().ok_or("name the program to run")?;
     refuse_io_uring()?;
     // Returns only if the program can't be started.
-    Err(Command::new(program).args(words).exec().into())
+    let error = Command::new(&program).args(words).exec();
+    Err(format!("{} can't be started: {error}", program.display()).into())
 }
 
 /// Installs a filter that answers `io_uring_setup` with `EPERM`, for this process and all that it starts.

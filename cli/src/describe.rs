@@ -3,7 +3,7 @@
 use camshaft_inspect::{Held, Layout, Precision, Role, StateLayout};
 
 use crate::program::{Function, place};
-use crate::terminal::{Page, Piece, Weight, count, fit, number};
+use crate::terminal::{Page, Piece, Weight, count, number};
 use camshaft_inspect::names::Names;
 
 /// A row of what is held. What has no name and is of one type makes one row.
@@ -165,7 +165,7 @@ pub(crate) fn held(page: &mut Page, rows: &[Row], margin: &str) {
     let room = widest.unwrap_or(0).clamp(8, 24);
     for row in rows {
         let size = format!("{:>10}  ", row.bytes());
-        let name = format!("{:<room$}  ", fit(&row.name, room));
+        let name = format!("{:<room$}  ", page.fit(&row.name, room));
         let note = [Piece(Weight::Dim, "captured")];
         page.line(
             &[

@@ -52,7 +52,7 @@ fn none(program: &Program, name: &str) -> String {
             (format!("no state machine is written at {name}"), near)
         }
         None => (
-            format!("no state machine is called {name}"),
+            format!("no state machine is called `{name}`"),
             nearest(program, name),
         ),
     };

@@ -37,6 +37,9 @@ pub(crate) struct Selection {
     packages: Vec<String>,
 }
 
+/// How many crates are named where one is not there.
+const CRATES: usize = 20;
+
 enum Pattern {
     Any,
     Text(String),
@@ -54,9 +57,18 @@ impl Selection {
             .collect();
         let known = |name: &String| program.functions.iter().any(|one| one.package() == name);
         if let Some(unknown) = packages.iter().find(|name| !known(name)) {
+            let mut crates: Vec<_> = program.functions.iter().map(Function::package).collect();
+            crates.sort_unstable();
+            crates.dedup();
+            let more = match crates.len().saturating_sub(CRATES) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            crates.truncate(CRATES);
             bail!(
-                "{}: no state machine is written in a crate {unknown}",
-                program.path.display()
+                "{}: no state machine is written in a crate {unknown}, but in {}{more}",
+                program.path.display(),
+                crates.join(", ")
             );
         }
         program.functions.retain(|one| {

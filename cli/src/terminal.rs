@@ -21,6 +21,8 @@ pub(crate) enum Color {
 pub(crate) struct Page {
     text: String,
     columns: usize,
+    /// Whether a line that is longer loses its end: a terminal would break it, a file or a program has room.
+    cuts: bool,
     colors: bool,
 }
 
@@ -45,7 +47,10 @@ impl Page {
             Color::Never => false,
         };
         let columns = if terminal { columns() } else { None };
-        Self::with(columns.unwrap_or(COLUMNS), colors)
+        Self {
+            cuts: terminal,
+            ..Self::with(columns.unwrap_or(COLUMNS), colors)
+        }
     }
 
     pub(crate) fn with(columns: usize, colors: bool) -> Self {
@@ -57,6 +62,7 @@ impl Page {
         Self {
             text: String::new(),
             columns,
+            cuts: true,
             colors,
         }
     }
@@ -69,14 +75,15 @@ impl Page {
         self.colors
     }
 
-    /// A line with something at its left and, if there is anything, something at its right end. The left gives way.
+    /// A line with something at its left and, if there is anything, something at its right end. The left gives way on a terminal;
+    /// elsewhere the line gets longer.
     pub(crate) fn line(&mut self, left: &[Piece<'_>], right: &[Piece<'_>]) {
         let right_width: usize = right.iter().map(|piece| width(piece.1)).sum();
         let gap = if right.is_empty() { 0 } else { 2 };
         let mut room = self.columns.saturating_sub(right_width + gap);
         for Piece(weight, text) in left {
-            let cut = fit(text, room);
-            room -= width(&cut);
+            let cut = self.fit(text, room);
+            room = room.saturating_sub(width(&cut));
             self.put(*weight, &cut);
         }
         if !right.is_empty() {
@@ -107,6 +114,14 @@ impl Page {
                 row.push_str(word);
             }
             self.line(&[Piece(weight, &row)], &[]);
+        }
+    }
+
+    /// The text, or on a terminal as much of it as there is room for.
+    pub(crate) fn fit(&self, text: &str, room: usize) -> String {
+        match self.cuts {
+            true => fit(text, room),
+            false => text.to_owned(),
         }
     }
 
@@ -196,6 +211,18 @@ mod tests {
         let text = page.text();
         assert_eq!(width(text.trim_end()), 60);
         assert!(text.ends_with("x…  1 byte\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_cut_off_but_on_a_terminal() {
+        let mut page = Page::with(60, false);
+        page.cuts = false;
+        let long = "x".repeat(100);
+        page.line(
+            &[Piece(Weight::Bold, &long)],
+            &[Piece(Weight::Plain, "1 byte")],
+        );
+        assert_eq!(page.text(), format!("{long}  1 byte\n"));
     }
 
     #[test]

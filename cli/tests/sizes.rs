@@ -163,7 +163,7 @@ fn what_is_shown_can_be_narrowed() {
         (&["--filter", "nonesuch"], "no state machine is left"),
         (
             &["--crate", "nonesuch"],
-            "no state machine is written in a crate nonesuch",
+            "no state machine is written in a crate nonesuch, but in shapes",
         ),
     ] {
         let (_, errors, code) = run("sizes", &full(), rest);

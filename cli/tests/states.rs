@@ -194,7 +194,7 @@ fn names_that_mean_many_or_none_are_helped() {
     for (name, wanted) in [
         (
             "bufer_acros",
-            "no state machine is called bufer_acros; the nearest are:\n    shapes::buffer_across",
+            "no state machine is called `bufer_acros`; the nearest are:\n    shapes::buffer_across",
         ),
         (
             "Reader::reed",
@@ -226,7 +226,7 @@ fn names_that_mean_many_or_none_are_helped() {
     // What is like nothing has no neighbours.
     let (_, errors, _) = run("states", &full(), &["quite_another_thing"]);
     assert!(
-        errors.contains("no state machine is called quite_another_thing"),
+        errors.contains("no state machine is called `quite_another_thing`"),
         "{errors}"
     );
     assert!(

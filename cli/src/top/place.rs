@@ -5,8 +5,8 @@ use crate::terminal::fit;
 /// The shortest that a name is cut to.
 const SHORTEST: usize = 8;
 
-/// A name, and the place behind it. Folders go first, then modules, then the middle of the name and the end of what comes after
-/// the line.
+/// A name, and the place behind it. Folders go first, then modules, those of a type with parameters as well, then the middle of the
+/// name and the end of what comes after the line.
 pub(super) fn fitted(name: &str, place: &str, room: usize) -> (String, String) {
     let mut place = place.to_owned();
     for shorter in [without_folders, without_modules] {
@@ -15,12 +15,16 @@ pub(super) fn fitted(name: &str, place: &str, room: usize) -> (String, String) {
         }
         place = shorter(&place);
     }
+    let mut name = name.to_owned();
+    if width(&name) + width(&place) > room {
+        name = with_short_type(&name);
+    }
     let lines = lines(&place);
     let needed = lines
         .first()
         .map_or(0, |(_, end)| width(&place[..*end]) + 1);
     let name = middle(
-        name,
+        &name,
         room.saturating_sub(needed.min(width(&place))).max(SHORTEST),
     );
     let left = room.saturating_sub(width(&name));
@@ -83,6 +87,30 @@ fn without_modules(text: &str) -> String {
         said.push_str(&part[name.map_or(0, |at| at + 2)..]);
     }
     said
+}
+
+/// `Timeout<conn>: 1 s left` of `camshaft::time::Timeout<app::conn>: 1 s left`. What is of no generic type stays, as does what
+/// comes behind.
+fn with_short_type(text: &str) -> String {
+    let (name, rest) = text.split_at(text.find(": ").unwrap_or(text.len()));
+    if !name.contains('<') {
+        return text.to_owned();
+    }
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut said = String::new();
+    let mut parts = name.split("::").peekable();
+    while let Some(part) = parts.next() {
+        match parts.peek() {
+            Some(next) if !next.starts_with('{') && part.ends_with(is_word) => {
+                said.push_str(part.trim_end_matches(is_word));
+            }
+            next => {
+                said.push_str(part);
+                said.push_str(next.map_or("", |_| "::"));
+            }
+        }
+    }
+    said + rest
 }
 
 /// A name without its middle, if it is too long: its end tells more than its beginning.
@@ -154,6 +182,24 @@ mod tests {
                 12,
                 "app…_a_place".into(),
             ),
+            (
+                "camshaft::time::timeout::Timeout<async fn app::conn>",
+                "  app::conn src/main.rs:13 -> Op".into(),
+                60,
+                "Timeout<async fn conn>  app::conn main.rs:13 -> Op".into(),
+            ),
+            (
+                "└ a::B<c::D>: peer fe80::1",
+                "".into(),
+                22,
+                "└ B<D>: peer fe80::1".into(),
+            ),
+            (
+                "app::run::{async block}<app::T>",
+                "".into(),
+                26,
+                "run::{async block}<T>".into(),
+            ),
             ("é", "".into(), 0, "é".into()),
         ] {
             let (name, place) = fitted(name, &place, room);
@@ -170,7 +216,7 @@ mod tests {
             "-> ::<a::b> -> {a::b} c::",
             "/ / é/é.rs:9é",
         ];
-        for name in texts {
+        for name in texts.into_iter().chain(["a<b::c::>::", "::<::"]) {
             for place in texts {
                 for room in 0..40 {
                     let (name, place) = fitted(name, place, room);
