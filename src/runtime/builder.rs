@@ -171,7 +171,7 @@ impl Builder {
     /// Opens a Unix socket through which `camshaft dump --pid` and `camshaft top` can ask what the runtime does.
     ///
     /// Only processes of the same user, and of root, get answers. The socket is in `$XDG_RUNTIME_DIR/camshaft`, or in
-    /// `/tmp/camshaft-UID` if there is no such variable, and goes with the runtime. Tasks are looked at as by
+    /// `/tmp/camshaft-UID` if that variable names no directory of this user, and goes with the runtime. Tasks are looked at as by
     /// [`inspect::dump`](crate::inspect::dump), by a task of the runtime that is not shown among the program's and keeps nothing from
     /// ending; [`Metrics`](crate::runtime::Metrics) says what it adds there. Those who ask often get the same answer for a while:
     /// looking takes a tenth of the thread's time at most, or half a second's pause after each. [`camshaft_inspect::attach`] says

@@ -58,9 +58,13 @@ pub(crate) fn page(address: SocketAddr) -> io::Result<TcpListener> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let listener = std::net::TcpListener::bind(address).map_err(|error| {
-        let why = format!(
-            "the page can't be served on {address}: {error}; port 0 takes one that is free"
-        );
+        let what_to_do = match error.kind() {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {
+                "; port 0 takes one that is free"
+            }
+            _ => "",
+        };
+        let why = format!("the page can't be served on {address}: {error}{what_to_do}");
         io::Error::new(error.kind(), why)
     })?;
     TcpListener::from_std(listener)
