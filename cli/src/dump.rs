@@ -89,11 +89,16 @@ fn shown(door: &Door, look: &Value, is_one_of_many: bool) -> String {
             terminal::number(more)
         );
     }
+    text + &age(look)
+}
+
+/// That the answer was made for an earlier question, if it was.
+fn age(look: &Value) -> String {
     let age = Duration::from_nanos(look["age_ns"].as_u64().unwrap_or(0));
-    if age >= Duration::from_millis(1) {
-        let _ = writeln!(text, "as it was {age:.0?} ago: others have asked just now");
+    match age < Duration::from_millis(1) {
+        true => String::new(),
+        false => format!("as it was {age:.0?} ago: it was asked just before\n"),
     }
-    text
 }
 
 /// What a runtime is called.
@@ -110,4 +115,16 @@ pub(crate) fn list_of<'a>(look: &'a Value, key: &str) -> &'a [Value] {
 
 pub(crate) fn words(text: &Value) -> String {
     clean(text.as_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_made_for_an_earlier_question_has_an_age() {
+        assert_eq!(age(&json!({"age_ns": 0})), "");
+        let text = age(&json!({"age_ns": 57_234_567}));
+        assert_eq!(text, "as it was 57ms ago: it was asked just before\n");
+    }
 }

@@ -72,7 +72,8 @@ enum Command {
 /// What a process does, renewed every second: its tasks, where their time goes, and what waits for long; without a process,
 /// which ones can be asked
 ///
-/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user, unless that is root.
+/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user, unless that
+/// is root.
 /// Keys: arrows and page keys scroll, p pauses, q quits.
 #[derive(clap::Args)]
 struct Top {
@@ -103,7 +104,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 /// What all tasks of a process wait for; without a process, which ones can be asked
 ///
-/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user, unless that is root.
+/// The process must have a runtime of camshaft that was built with `Builder::attach(true)`, and belong to this user, unless that
+/// is root.
 #[derive(clap::Args)]
 struct Dump {
     /// The process

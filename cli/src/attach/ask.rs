@@ -58,7 +58,9 @@ fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
         Err(error) => match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(silent(door, patience)),
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                bail!("the runtime of process {pid} has ended")
+                bail!(
+                    "the runtime of process {pid} has ended, or of one that had this number before"
+                )
             }
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                 bail!("process {pid} has hung up: it may be ending")
@@ -70,6 +72,10 @@ fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
     };
     let text = String::from_utf8(answer)
         .map_err(|_| anyhow!("process {pid} has not answered with text"))?;
+    let failure = format!("\"protocol\":{PROTOCOL},\"error\":");
+    if text.starts_with("{\"age_ns\":") && text.find(&failure).is_some_and(|at| at < 40) {
+        bail!("process {pid} could not look at its tasks; it has said why on its standard error");
+    }
     let refusal = format!("{{\"protocol\":{PROTOCOL},\"error\":");
     if text.is_empty() {
         bail!("process {pid} has hung up: it is ending, or too many ask it at once");
@@ -84,7 +90,7 @@ fn ask(door: &Door, question: Question, patience: Duration) -> Result<String> {
 
 fn exchange(door: &Door, question: Question, until: Instant) -> std::io::Result<Vec<u8>> {
     let socket = connected(door, until)?;
-    if listener(socket.as_fd())? != door.pid {
+    if numbers_agree() && listener(socket.as_fd())? != door.pid {
         return Err(ErrorKind::AddrNotAvailable.into());
     }
     let mut stream = UnixStream::from(socket);
@@ -117,11 +123,17 @@ fn connected(door: &Door, until: Instant) -> std::io::Result<OwnedFd> {
     }
 }
 
+/// Whether the kernel says the same numbers of processes as `/proc`. Where that was left from outside of a container, it does not.
+fn numbers_agree() -> bool {
+    let this = std::fs::read_link("/proc/self");
+    this.is_ok_and(|this| this.to_str() == Some(&*std::process::id().to_string()))
+}
+
 /// Who listens at a socket.
 pub(super) enum Listener {
     /// A process, by its number here.
     Process(u32),
-    /// Somebody who lets nobody in at the moment.
+    /// Somebody who lets nobody in at the moment, or of whom the kernel tells no number that means anything here.
     Somebody,
 }
 
@@ -131,6 +143,7 @@ pub(super) fn behind(path: &Path) -> Option<Listener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
     match connect(&socket, &SocketAddrUnix::new(path).ok()?) {
+        Ok(()) if !numbers_agree() => Some(Listener::Somebody),
         Ok(()) => {
             let pid = listener(socket.as_fd()).ok().filter(|pid| *pid != 0);
             pid.map(Listener::Process)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, anyhow, bail};
 use camshaft_inspect::attach::{
-    Directory, Listed, directories, directories_of, own_number, user, user_of,
+    Directory, Listed, directories, directories_of, own_number, user, users_of,
 };
 
 use self::ask::Listener;
@@ -38,10 +38,11 @@ pub(crate) struct Askable {
 
 /// The runtimes of a process that can be asked.
 pub(crate) fn doors(pid: u32) -> Result<Vec<Door>> {
-    let Some(owner) = user_of(pid) else {
+    let owners = users_of(pid);
+    let Some(owner) = owners.first() else {
         bail!("there is no process {pid}; `camshaft dump` lists those that can be asked");
     };
-    if owner != user() && user() != 0 {
+    if !owners.contains(&user()) && user() != 0 {
         bail!("process {pid} belongs to user {owner}: only that user and root can ask it");
     }
     let own = own_number(pid);
@@ -79,7 +80,7 @@ pub(crate) fn is_there(pid: u32) -> bool {
     proc(pid).exists()
 }
 
-/// The processes that can be asked: of this user, or of all of them for root.
+/// The processes that can be asked: of this user, and for root those of others whose sockets are in their usual places.
 pub(crate) fn askable() -> Result<Vec<Askable>> {
     let mut found: Vec<Askable> = Vec::new();
     for (_directory, socket) in directories().flat_map(sockets) {
@@ -89,9 +90,9 @@ pub(crate) fn askable() -> Result<Vec<Askable>> {
             Some(Listener::Somebody) if own_number(socket.pid) == socket.pid => socket.pid,
             _ => continue,
         };
-        // What a process has left to a child is not its own any more, and the number may be another's.
-        let owner = fs::metadata(&socket.path).map(|found| found.uid()).ok();
-        if owner.is_none() || owner != user_of(pid) {
+        // Nobody can speak for another user's process.
+        let owner = fs::metadata(&socket.path).map(|found| found.uid());
+        if !owner.is_ok_and(|owner| users_of(pid).contains(&owner)) {
             continue;
         }
         match found.iter_mut().find(|one| one.pid == pid) {

@@ -101,7 +101,7 @@ fn with_short_type(text: &str) -> String {
     let mut parts = name.split("::").peekable();
     while let Some(part) = parts.next() {
         match parts.peek() {
-            Some(next) if !next.starts_with('{') && part.ends_with(is_word) => {
+            Some(next) if !next.starts_with(['{', '<']) && part.ends_with(is_word) => {
                 said.push_str(part.trim_end_matches(is_word));
             }
             next => {

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{
@@ -51,7 +51,7 @@ pub struct Bound {
 }
 
 impl Directory {
-    /// Opens the directory of a user, makes it if it is not there, and removes sockets that were left behind.
+    /// Opens the directory of a user, and makes it if it is not there.
     ///
     /// # Errors
     ///
@@ -63,9 +63,7 @@ impl Directory {
             }
             _ => {}
         }
-        let directory = Self::open(path, user)?;
-        directory.sweep();
-        Ok(directory)
+        Self::open(path, user)
     }
 
     /// Opens the directory of a user.
@@ -116,7 +114,9 @@ impl Directory {
         &self.path
     }
 
-    /// Makes a socket of this thread, and listens.
+    /// Makes a socket of this thread, listens, and removes sockets that others have left behind.
+    ///
+    /// The file is to be removed before the listener is closed: a socket at which nobody listens any more is anybody's to remove.
     ///
     /// # Errors
     ///
@@ -138,6 +138,10 @@ impl Directory {
                     };
                     // Nobody else has come in meanwhile: the directory is closed.
                     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+                    // Where this one seems to be stale, as in some sandboxes, the others may listen as well.
+                    if !is_stale(&path) {
+                        self.sweep();
+                    }
                     return Ok((listener, bound));
                 }
                 Err(error) if error.kind() == ErrorKind::AddrInUse => refusal = Some(error),
@@ -173,7 +177,7 @@ impl Directory {
     /// that is not seen from here may still listen.
     fn sweep(&self) {
         // Of two at once, one could remove what has just come in the place of what the other had removed.
-        if self.opened.try_lock().is_err() {
+        if matches!(self.opened.try_lock(), Err(TryLockError::WouldBlock)) {
             return;
         }
         for socket in self.sockets() {
@@ -271,6 +275,7 @@ mod tests {
     use super::*;
     use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     /// A directory of the test's own, which is removed with this.
     struct Scratch(PathBuf);
@@ -288,6 +293,12 @@ mod tests {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).expect("it is the test's");
         }
+    }
+
+    /// A child that is forked meanwhile would hold what is closed here.
+    fn alone() -> MutexGuard<'static, ()> {
+        static FORKS: Mutex<()> = Mutex::new(());
+        FORKS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -320,6 +331,7 @@ mod tests {
 
     #[test]
     fn a_forked_child_leaves_the_file() {
+        let _alone = alone();
         let scratch = Scratch::new("forked");
         let directory = Directory::make(&scratch.0.join("sockets"), user()).expect("it is new");
         let mut bound = Some(directory.listen().expect("it is free"));
@@ -363,6 +375,7 @@ mod tests {
 
     #[test]
     fn what_the_dead_have_left_is_swept_and_nothing_else() {
+        let _alone = alone();
         let scratch = Scratch::new("sweep");
         let path = scratch.0.join("sockets");
         let directory = Directory::make(&path, user()).expect("it is new");
@@ -377,8 +390,7 @@ mod tests {
         let _listens = UnixListener::bind(&here).expect("it is new");
         let foreign = path.join("4294967293-1-0.txt");
         fs::write(&foreign, "").expect("it is new");
-        drop(directory);
-        Directory::make(&path, user()).expect("it is there");
+        let _bound = directory.listen().expect("it is free");
         assert!(!dead.exists() && !same_number.exists());
         assert!(elsewhere.exists() && here.exists() && foreign.exists());
     }

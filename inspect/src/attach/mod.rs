@@ -5,8 +5,8 @@
 //! A runtime that is asked to listens on a Unix stream socket named `PID-THREAD-NUMBER`, in a [`Directory`] that
 //! belongs to its user and is closed to all others: `$XDG_RUNTIME_DIR/camshaft`, or `/tmp/camshaft-UID` where that variable
 //! names no directory of this user by an absolute path. Several runtimes of a process differ by their numbers. The socket is
-//! removed when the runtime ends; one that was left behind by a process that was killed is removed when a runtime next makes one
-//! there. A process is known by its own number, which in a container is another than outside, where that may be someone else's: it is
+//! removed when the runtime ends; one that was left behind by a process that was killed is removed when a runtime next makes its
+//! own there. A process is known by its own number, which in a container is another than outside, where that may be someone else's: it is
 //! the kernel that says [who listens](listener).
 //!
 //! # What is said
@@ -87,32 +87,36 @@ pub fn own_directory() -> io::Result<Directory> {
 /// other files than this process, it is looked for among those.
 #[must_use]
 pub fn directories_of(process: u32) -> Vec<Directory> {
-    let Some(user) = user_of(process) else {
-        return Vec::new();
-    };
     let mut known = HashSet::new();
-    let found = everywhere(process, user).into_iter();
+    let found = users_of(process)
+        .into_iter()
+        .flat_map(|user| everywhere(process, user));
     found.filter(|one| one.is_new(&mut known)).collect()
 }
 
 /// The directories in which sockets may be of the processes of this user, one after the other: those that exist and are closed to
-/// others. For root, also those of all other users where they are usual; where their own variables lead is not followed.
+/// others. For root, also those of other users in their usual places.
 ///
-/// Each holds a descriptor as long as it lives.
+/// Where the variables of a process lead is followed if it is the user's own from the beginning, and not such as `sudo`, whom
+/// another has told them. Each directory holds a descriptor as long as it lives.
 pub fn directories() -> impl Iterator<Item = Directory> {
     let user = user();
     let mut known = HashSet::new();
     let mut users = HashSet::new();
     let own = std::process::id();
     let processes = std::iter::once(own).chain(processes().filter(move |process| *process != own));
-    let found = processes.flat_map(move |process| match user_of(process) {
-        Some(owner) if owner == user => everywhere(process, owner),
-        Some(owner) if user == 0 && users.insert(owner) => {
-            let sessions = [Some(usual(owner)), None].into_iter();
-            let paths = sessions.map(|session| beside(Path::new("/"), session.as_deref(), owner));
-            opened(paths, owner)
+    let found = processes.flat_map(move |process| {
+        if uids(process).is_some_and(|uids| uids.iter().all(|uid| *uid == user)) {
+            return everywhere(process, user);
         }
-        _ => Vec::new(),
+        let others = users_of(process).into_iter();
+        let others = others.filter(|other| (*other == user || user == 0) && users.insert(*other));
+        let found = others.flat_map(|other| {
+            let sessions = [Some(usual(other)), None].into_iter();
+            let paths = sessions.map(|session| beside(Path::new("/"), session.as_deref(), other));
+            opened(paths, other)
+        });
+        found.collect()
     });
     found.filter(move |one| one.is_new(&mut known))
 }
@@ -148,15 +152,23 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The effective user of a process, if there is such a process.
+/// The users whose a process is, if there is such a process: that by which it acts, and that to whom its files in `/proc` belong,
+/// which is root if it may not be dumped, such as a server that has given up being root.
 #[must_use]
-pub fn user_of(process: u32) -> Option<u32> {
-    // The file system says root of one that may not be dumped, such as a server that has given up being root.
-    let line = status(&format!("/proc/{process}"), "Uid:");
-    match line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()) {
-        Some(user) => Some(user),
-        None => Some(fs::metadata(format!("/proc/{process}")).ok()?.uid()),
-    }
+pub fn users_of(process: u32) -> Vec<u32> {
+    let acts = uids(process).and_then(|uids| uids.get(1).copied());
+    let owns = fs::metadata(format!("/proc/{process}")).map(|found| found.uid());
+    let mut users: Vec<_> = acts.into_iter().chain(owns).collect();
+    users.dedup();
+    users
+}
+
+/// The users of a process: the real one, that by which it acts, the saved one, and that of its files.
+fn uids(process: u32) -> Option<Vec<u32>> {
+    let line = status(&format!("/proc/{process}"), "Uid:")?;
+    line.split_whitespace()
+        .map(|uid| uid.parse().ok())
+        .collect()
 }
 
 /// What a process is called in the names of its sockets: its number where it lives, in a container another than here.
@@ -183,7 +195,9 @@ fn last_number(of: &str) -> Option<u32> {
 
 /// What is said behind a word of the status of a process or thread.
 fn status(of: &str, word: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("{of}/status")).ok()?;
+    // The name that is in there too may be anything.
+    let status = fs::read(format!("{of}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
     let line = status.lines().find_map(|line| line.strip_prefix(word))?;
     Some(line.to_owned())
 }

@@ -84,6 +84,7 @@ impl Desk {
     }
 
     fn look(&self, question: Question) -> Made {
+        let at = Instant::now();
         let tasks = camshaft_executor::look::stats().unwrap_or_default();
         let gauges = (self.gauges.backend().to_string(), self.gauges.read(tasks));
         let dwell = self.dwell();
@@ -93,7 +94,7 @@ impl Desk {
         Made {
             folded: folded[1..folded.len() - 1].into(),
             dump: (question == Question::Look).then(|| dump().into()),
-            at: Instant::now(),
+            at,
         }
     }
 

@@ -34,8 +34,9 @@ const PIECE: usize = 64 << 10;
 
 /// A socket that listens, with its file.
 pub(crate) struct Door {
-    listener: UnixListener,
+    /// Goes before the listener: a socket at which nobody listens any more is anybody's to remove.
     _file: Bound,
+    listener: UnixListener,
 }
 
 /// Opens the socket.
