@@ -16,7 +16,7 @@
 //!
 //! `off` is a poll without a recorder; `on` and `exact` are what it takes **more** with one, whose ring has room for 4096
 //! polls; `exact` looks at the clock for each poll. `on` looks once for several of them, but what I/O has made ready begins with
-//! polls of its own: see `read`. Each number is the median of many rounds, and what is added is the
+//! a poll that has a look of its own: see `read`. Each number is the median of many rounds, and what is added is the
 //! median of the differences of rounds that ran right after each other. `clock` is one look at the processor's clock, which
 //! no exact record can go below. Without full debug information no states can be told, which is cheaper: this is said.
 

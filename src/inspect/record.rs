@@ -30,7 +30,7 @@
 //! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 3 to 5 ns. A look at the clock takes 10 ns, so
 //! polls that take less than two microseconds or so share one: up to 64 of them, in about four microseconds, by how long the last
 //! ones took. What I/O, a timer, another thread or a new run makes ready begins alone, after a look of its own: some 35 ns for a
-//! poll that comes by itself, 7 to 11 where 64 come at a time. Those that share are told as equal parts of the time between, and
+//! poll that comes by itself, 5 to 11 where 64 come at a time. Those that share are told as equal parts of the time between, and
 //! [`Poll::shared`] says of how many. If they
 //! took more than 10 µs together, nobody knows which of them did: they are
 //! [told together](Recording::longest_together), and count for no place. [`start_exact`] and
