@@ -243,7 +243,7 @@ impl<P: Park> Executor<P> {
             let slot = home.ring.pop()?;
             home.budget.set(coop::BUDGET);
             if !ptr::eq(slot, root) {
-                self.turn(slot);
+                home.turn(slot);
                 continue;
             }
             // SAFETY: STABLE; HOME.
@@ -273,20 +273,6 @@ impl<P: Park> Executor<P> {
             self.home.finish_closing(); // PHASES: otherwise a task has not ended yet, and the drop finishes
         }
         set_current(before);
-    }
-
-    /// Runs one task, or deals with a slot that is not to be run.
-    #[inline]
-    pub(crate) fn turn(&self, slot: *const Header) {
-        // SAFETY: STABLE; HOME.
-        if unsafe { &*slot }.run.get() == run::QUEUED {
-            // SAFETY: it is QUEUED.
-            unsafe { self.home.poll(slot) };
-        } else {
-            self.home.running.set(slot);
-            self.home.sweep(slot);
-            self.home.running.set(ptr::null());
-        }
     }
 
     /// Drops the futures of all tasks but the one that is running. One pass is enough: spawns are refused.
@@ -323,6 +309,20 @@ impl<P: Park> Executor<P> {
 }
 
 impl Home {
+    /// Runs one task, or deals with a slot that is not to be run.
+    #[inline]
+    pub(crate) fn turn(self, slot: *const Header) {
+        // SAFETY: STABLE; HOME.
+        if unsafe { &*slot }.run.get() == run::QUEUED {
+            // SAFETY: it is QUEUED.
+            unsafe { self.poll(slot) };
+        } else {
+            self.running.set(slot);
+            self.sweep(slot);
+            self.running.set(ptr::null());
+        }
+    }
+
     /// Polls the task of a slot that was taken from the ring.
     ///
     /// # Safety

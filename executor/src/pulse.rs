@@ -140,7 +140,7 @@ impl<P: Park> Executor<P> {
             home.budget.set(coop::BUDGET);
             let _turn = Turn::begin(home, slot, || UNKNOWN);
             if !ptr::eq(slot, home.root()) {
-                self.turn(slot);
+                home.turn(slot);
                 continue;
             }
             // SAFETY: STABLE; HOME.

@@ -70,6 +70,37 @@ fn what_a_recording_calls_can_neither_begin_nor_end_one() {
     assert!(executor.recording().is_some());
 }
 
+#[test]
+fn one_is_running_while_it_is_polled_and_nobody_else() {
+    let running = || -> Vec<Option<Id>> {
+        let snapshot = record::snapshot().expect("it is recorded");
+        let tasks = snapshot.tasks.into_iter();
+        tasks
+            .filter(|task| task.running)
+            .map(|task| task.task)
+            .collect()
+    };
+    let between = Rc::new(RefCell::new(Vec::new()));
+    let told = between.clone();
+    let executor = recorded(reporting(move |snapshot| {
+        if snapshot.polls.iter().all(|poll| poll.task.is_some()) {
+            told.borrow_mut().push(running());
+        }
+    }));
+    executor.block_on(async {
+        let task = spawn(async move {
+            yield_now().await;
+            running()
+        });
+        let id = task.id();
+        assert_eq!(running(), [None]);
+        assert_eq!(task.await.expect("it ends"), [Some(id)]);
+        yield_now().await;
+        assert_eq!(running(), [None]);
+    });
+    assert_eq!(*between.borrow(), [[], []], "after the turns of the task");
+}
+
 /// Asks for a recording when it is dropped.
 struct Asks(Rc<Cell<Option<bool>>>);
 

@@ -27,14 +27,13 @@
 //! While it is off, tasks and wakers carry nothing for it, and the loop asks once for 64 polls whether it is on. While it
 //! is on, each poll that is kept takes 60 bytes at most from when it is there, and each place for a task 32.
 //!
-//! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 3 to 5 ns. A look at the clock takes 10 ns, so
+//! `cargo bench --bench recorder --features inspect` says what a poll costs more: here 1 to 5 ns. A look at the clock takes 10 ns, so
 //! polls that take less than two microseconds or so share one: up to 64 of them, in about four microseconds, by how long the last
-//! ones took. What I/O, a timer, another thread or a new run makes ready begins alone, after a look of its own: some 35 ns for a
-//! poll that comes by itself, 5 to 11 where 64 come at a time. Those that share are told as equal parts of the time between, and
-//! [`Poll::shared`] says of how many. If they
-//! took more than 10 µs together, nobody knows which of them did: they are
+//! ones took. What I/O, a timer, another thread or a new run makes ready begins alone, after a look of its own: some 40 ns for a
+//! poll that comes by itself, 4 to 6 where 64 come at a time. Those that share are told as equal parts of the time between, and
+//! [`Poll::shared`] says of how many. If they took more than 10 µs together, nobody knows which of them did: they are
 //! [told together](Recording::longest_together), and count for no place. [`start_exact`] and
-//! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own, which costs 10 to 13.
+//! [`Builder::report_long_polls`](crate::runtime::Builder::report_long_polls) time each poll on its own, which costs 10 to 12.
 //!
 //! When the first task of a type has its turn, its type is looked up in the debug information. The first of all takes as
 //! long as the first [`dump`](super::dump), each other about a millisecond; no poll is charged for it, but everything

@@ -19,6 +19,7 @@
 //! assert!(recording.polls.iter().any(|poll| poll.task == Some(id)));
 //! ```
 
+mod batch;
 mod clock;
 mod plan;
 mod polls;

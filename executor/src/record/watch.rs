@@ -1,98 +1,32 @@
-//! The loop that polls what is ready, while a recording is made: as the plain one, and between two polls a note of what has
-//! happened.
+//! What is noted of a turn, before it and after it.
 //!
-//! ```text
-//!   batch   stamp ─ poll ─ note ─ poll ─ note ─ … ─ stamp
-//! ```
-//!
-//! The end of one poll is the beginning of the next, so there is one stamp between two. A stamp costs more than all the
-//! rest, so polls that take less than about two microseconds share it, unless each is to be timed on its own.
-//!
-//! Who woke whom needs no trace in the wakers: what the ready ring gained during a poll was made ready by that task, what
-//! it gained while the executor slept by I/O or timers, what came with the inbox by other threads.
-//!
-//! Invariants: RECORDER, SIDES (see [`super::recorder`]), ROOM (see [`super::room`]), HOME, ONE ENTRY (see [`crate::header`]).
+//! Invariants: RECORDER, SIDES (see [`super::recorder`]), HOME (see [`crate::header`]).
 
-use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 use super::Ended;
 use super::plan::{Plan, State};
-use super::recorder::{NO_KIND, ROOT, Recorder, SPAWNED, Side, body, id_of, source};
+use super::recorder::{NO_KIND, ROOT, Recorder, SPAWNED, Side, body, id_of};
 use super::ways::{COMPLETED, DROPPED, NOWHERE, PANICKED, Stand};
 use crate::bundle::Home;
 use crate::chunk::{Chunk, chunk_of};
-use crate::header::{Header, run, state};
+use crate::header::{Header, state};
 use crate::look::Placed;
 use crate::pulse::Turn;
-use crate::{Executor, Park, coop};
 
 /// What the loop remembers from one note to the next.
-struct Watch {
-    home: Home,
-    /// Valid as long as this: RECORDER.
-    recorder: *mut Recorder,
-    /// What is known of the root future, while that has its turn; else null: SIDES.
-    root: *mut Side,
+#[derive(Clone, Copy)]
+pub(super) struct Watch {
+    pub(super) home: Home,
+    /// Valid until the batch is over: RECORDER.
+    pub(super) recorder: *mut Recorder,
 }
 
-impl<P: Park> Executor<P> {
-    /// Runs a batch, as [`batch`](Self::batch) does, and records it. `arrived` is what the ready ring had gained before the
-    /// inbox was looked at.
-    #[inline(never)]
-    pub(crate) fn recorded<F: Future>(
-        &self,
-        mut future: Pin<&mut F>,
-        context: &mut Context<'_>,
-        arrived: usize,
-    ) -> Option<F::Output> {
-        let home = self.home();
-        let mut watch = Watch::new(home, arrived)?;
-        // What a slot is that is to be polled, and of which no other thread is told. If they are told, none is (ONE ENTRY).
-        let plain = if home.watched.get() {
-            run::IDLE
-        } else {
-            run::QUEUED
-        };
-        let mut left = crate::executor::BATCH;
-        while left > 0 {
-            let Some(slot) = home.ring.pop() else { break };
-            left -= 1;
-            home.budget.set(coop::BUDGET);
-            // SAFETY: STABLE; HOME.
-            let header = unsafe { &*slot };
-            let goes_on = if ptr::eq(slot, home.root()) {
-                let side = watch.begin_root(ptr::from_ref(&*future).cast());
-                let turn = Turn::begin(home, slot, || watch.from(side));
-                header.run.set(run::IDLE);
-                let _polling = crate::look::Polling::begin(home);
-                let polled = future.as_mut().poll(context);
-                drop(turn);
-                if let Poll::Ready(output) = polled {
-                    watch.end_root(None);
-                    return Some(output);
-                }
-                watch.end_root(Some(ptr::from_ref(&*future).cast()))
-            } else {
-                let side = watch.begin(slot);
-                // Whoever has made a plan meanwhile may have aborted it.
-                if header.run.get() == plain {
-                    // SAFETY: ONE ENTRY: what was taken from the ring is QUEUED or MARKED, so `plain` is QUEUED.
-                    unsafe { home.poll(slot) };
-                    // SAFETY: it is the side of this slot.
-                    unsafe { watch.end(slot, side) }
-                } else {
-                    // SAFETY: the same.
-                    unsafe { self.recorded_turn(&mut watch, slot, side) }
-                }
-            };
-            if !goes_on {
-                break;
-            }
-        }
-        None
+impl Watch {
+    /// Whether the recording was not ended.
+    pub(super) fn is_there(self) -> bool {
+        ptr::eq(self.home.recorder.get(), self.recorder)
     }
 
     /// Records a turn that is not the plain poll of a task, or of which other threads are told. False if the recording was
@@ -100,68 +34,34 @@ impl<P: Park> Executor<P> {
     ///
     /// # Safety
     ///
-    /// SIDES: it is what [`begin`](Watch::begin) has returned for this slot.
+    /// SIDES: it is what [`begin`](Self::begin) has returned for this slot.
     #[cold]
     #[inline(never)]
-    unsafe fn recorded_turn(
-        &self,
-        watch: &mut Watch,
-        slot: *const Header,
-        side: NonNull<Side>,
-    ) -> bool {
-        let home = self.home();
+    pub(super) unsafe fn turn(self, slot: *const Header, side: NonNull<Side>) -> bool {
+        let home = self.home;
         // SAFETY: STABLE; HOME.
         if unsafe { &*slot }.state.load(Ordering::Relaxed) != state::LIVE {
             // It has ended since it was made ready: there is nothing to poll.
-            self.turn(slot);
+            home.turn(slot);
             return true;
         }
-        let turn = Turn::begin(home, slot, || watch.from(side));
-        self.turn(slot);
+        let turn = Turn::begin(home, slot, || self.from(side));
+        home.turn(slot);
         drop(turn);
         // SAFETY: the caller's.
-        unsafe { watch.end(slot, side) }
-    }
-}
-
-impl Watch {
-    fn new(home: Home, arrived: usize) -> Option<Self> {
-        home.ended.take();
-        // SAFETY: RECORDER: no user code runs while it lives.
-        let recorder = unsafe { home.recorder() }?;
-        recorder.polls.resume(home.ring.pushed() != recorder.noted);
-        let turns = home.background_turns.get();
-        recorder.background_before.get_or_insert(turns);
-        let gained = if std::mem::replace(&mut recorder.synced, true) {
-            source::EVENT
-        } else {
-            source::UNKNOWN
-        };
-        recorder.mark(arrived, gained);
-        recorder.mark(home.ring.pushed(), source::THREAD);
-        home.recording.set(home.recorder.get());
-        Some(Self {
-            home,
-            recorder: home.recorder.get(),
-            root: ptr::null_mut(),
-        })
-    }
-
-    /// Whether the recording was not ended.
-    fn is_there(&self) -> bool {
-        ptr::eq(self.home.recorder.get(), self.recorder)
+        unsafe { self.end(slot, side) }
     }
 
     /// Does something with the recording; it calls nothing of others.
     #[inline(always)]
-    fn with<T>(&self, work: impl FnOnce(&mut Recorder) -> T) -> T {
-        // SAFETY: RECORDER: it is freed with this, and the reference is gone when this returns.
+    pub(super) fn with<T>(self, work: impl FnOnce(&mut Recorder) -> T) -> T {
+        // SAFETY: RECORDER: it is freed when the batch is over, and the reference is gone when this returns.
         work(unsafe { &mut *self.recorder })
     }
 
     /// A task is about to have its turn, or has ended since it was made ready. Returns what is known of it.
     #[inline(always)]
-    fn begin(&mut self, slot: *const Header) -> NonNull<Side> {
+    pub(super) fn begin(self, slot: *const Header) -> NonNull<Side> {
         // SAFETY: STABLE, ALIGNED (see `crate::chunk`).
         let chunk: &'static Chunk = unsafe { &*chunk_of(slot) };
         let sides = NonNull::new(chunk.sides.get());
@@ -178,7 +78,7 @@ impl Watch {
     /// The first turn of a task in this recording: its type and its state are looked up.
     #[cold]
     #[inline(never)]
-    fn meet(&mut self, slot: *const Header, side: NonNull<Side>) {
+    fn meet(self, slot: *const Header, side: NonNull<Side>) {
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
         let table = header.vtable.get().filter(|_| header.is_whole());
@@ -209,7 +109,7 @@ impl Watch {
     }
 
     /// The number of a type. The plan of a new one is made without a borrow, and outside of what is timed as a poll.
-    fn number(&mut self, future: Placed) -> u16 {
+    fn number(self, future: Placed) -> u16 {
         let kind = (future.kind)();
         if let Some(number) = self.with(|recorder| recorder.number(&kind)) {
             return number;
@@ -232,9 +132,13 @@ impl Watch {
         })
     }
 
-    /// The root future, which is at an address, is about to be polled.
+    /// The root future, which is at an address, is about to be polled. Returns what is known of it.
+    ///
+    /// # Safety
+    ///
+    /// It is whole, and nobody has a reference to it.
     #[inline]
-    fn begin_root(&mut self, future: *const u8) -> NonNull<Side> {
+    pub(super) unsafe fn begin_root(self, future: *const u8) -> NonNull<Side> {
         let side = self.with(|recorder| recorder.root_side());
         // SAFETY: SIDES.
         if unsafe { side.as_ref() }.task == 0 {
@@ -242,19 +146,18 @@ impl Watch {
             let kind = root.map_or(NO_KIND, |root| self.number(Placed::here(root.kind)));
             let fresh = Side {
                 task: ROOT,
-                // SAFETY: it is whole, and of this type.
+                // SAFETY: the caller's, and it is of this type.
                 stand: self.with(|recorder| unsafe { recorder.ways.first(kind, future) }),
                 ..Side::default()
             };
             // SAFETY: SIDES.
             unsafe { side.write(fresh) };
         }
-        self.root = side.as_ptr();
         side
     }
 
     /// The state of the task whose turn begins, if it is known.
-    fn from(&self, side: NonNull<Side>) -> State {
+    pub(super) fn from(self, side: NonNull<Side>) -> State {
         // SAFETY: SIDES.
         let stand = unsafe { side.as_ref() }.stand;
         self.with(|recorder| recorder.ways.meaning(stand).1)
@@ -266,7 +169,7 @@ impl Watch {
     ///
     /// SIDES: it is what [`begin`](Self::begin) has returned for this slot.
     #[inline(always)]
-    unsafe fn end(&mut self, slot: *const Header, side: NonNull<Side>) -> bool {
+    pub(super) unsafe fn end(self, slot: *const Header, side: NonNull<Side>) -> bool {
         // SAFETY: STABLE; HOME.
         let header = unsafe { &*slot };
         // SAFETY: the caller's.
@@ -282,26 +185,10 @@ impl Watch {
         unsafe { self.settle(side, to) }
     }
 
-    /// Records the turn of the root future, which is at an address unless it has ended.
-    #[inline(always)]
-    fn end_root(&mut self, future: Option<*const u8>) -> bool {
-        self.root = ptr::null_mut();
-        let side = self.with(|recorder| recorder.root_side());
-        // SAFETY: SIDES.
-        let Side { stand, .. } = *unsafe { side.as_ref() };
-        let to = match future {
-            // SAFETY: it is whole, and of the type that was looked up when its turn began.
-            Some(future) => self.with(|recorder| unsafe { recorder.ways.next(stand, future) }),
-            None => COMPLETED,
-        };
-        // SAFETY: it is that of the root future.
-        unsafe { self.settle(side, to) }
-    }
-
     /// How the task has ended.
     #[cold]
     #[inline(never)]
-    fn ending(&self) -> Stand {
+    fn ending(self) -> Stand {
         match self.home.ended.take() {
             Ended::Panicked => PANICKED,
             Ended::Dropped => DROPPED,
@@ -315,7 +202,7 @@ impl Watch {
     ///
     /// SIDES: it is that of the task that had its turn.
     #[inline(always)]
-    unsafe fn settle(&mut self, side: NonNull<Side>, to: Stand) -> bool {
+    pub(super) unsafe fn settle(self, side: NonNull<Side>, to: Stand) -> bool {
         // SAFETY: the caller's.
         let full = self.with(|recorder| unsafe { recorder.polls.add(self.home, side, to) });
         !full || self.close()
@@ -323,7 +210,7 @@ impl Watch {
 
     /// Looks at the time, for all polls since it was looked at last. False if the recording was ended.
     #[inline(never)]
-    fn close(&mut self) -> bool {
+    pub(super) fn close(self) -> bool {
         let is_there = self.is_there();
         if is_there && self.with(|recorder| recorder.polls.time()) && !std::thread::panicking() {
             self.report();
@@ -333,26 +220,8 @@ impl Watch {
 
     #[cold]
     #[inline(never)]
-    fn report(&mut self) {
+    fn report(self) {
         super::report(self.home);
         self.with(|recorder| recorder.polls.resume(false));
-    }
-}
-
-impl Drop for Watch {
-    /// The batch is over. If the turn of the root future is not, a panic leaves it.
-    fn drop(&mut self) {
-        if let Some(side) = NonNull::new(self.root) {
-            // SAFETY: it is that of the root future.
-            unsafe { self.settle(side, PANICKED) };
-        }
-        if self.close() {
-            self.with(|recorder| recorder.noted = self.home.ring.pushed());
-        }
-        self.home.recording.set(ptr::null_mut());
-        if !self.is_there() {
-            // SAFETY: RECORDER: it was ended, and the batch is over.
-            unsafe { self.home.free_recording(self.recorder) };
-        }
     }
 }
